@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make help` lists what can be done here.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Debian's own Python: the packages below (headers, venv) belong to it.
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+PYTEST := $(VENV)/bin/pytest
+
+.PHONY: help up down test check lint types packages lab-up lab-down golden clean
+
+help: ## this text
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: ## two real cells, the API and a running guest on this machine (root)
+	@tests/lab/check_host.sh
+	@tests/lab/install_packages.sh
+	@$(MAKE) --no-print-directory $(INSTALLED)
+	@$(VENV)/bin/python -m tests.lab.first_light up
+
+down: ## remove everything that `make up` made (root)
+	@$(PYTHON) -m tests.lab.first_light down
+
+test: ## everything, with real cells where the machine allows it (root)
+	@tests/lab/install_packages.sh
+	@$(MAKE) --no-print-directory $(INSTALLED) lint types
+	@$(PYTEST)
+
+check: $(INSTALLED) lint types ## lint, types, unit and contract tests: no root, no libvirt daemon
+	@$(PYTEST) -m 'not lab' -n 2 -q
+
+lint: $(INSTALLED)
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/yamllint --strict .
+	@$(VENV)/bin/ansible-lint --offline -q
+
+types: $(INSTALLED)
+	@$(VENV)/bin/mypy
+
+golden: $(INSTALLED) ## write the golden files anew after an intended change; read the diff
+	@$(PYTEST) -q tests/golden --regenerate-golden
+
+packages: ## install the Debian packages that are missing (root)
+	@tests/lab/install_packages.sh
+
+lab-up: packages ## bare cells without the API, for your own experiments (root)
+	@$(PYTHON) -m tests.lab up 2
+
+lab-down: ## remove the cells of `make lab-up` (root)
+	@$(PYTHON) -m tests.lab down
+
+clean: ## remove what was built in this folder, running things apart
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible
+
+$(INSTALLED): pyproject.toml hatch_build.py
+	@echo "==> Python packages into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@set -o pipefail; $(VENV)/bin/pip install -e '.[dev]' 2>&1 \
+	  | sed -n -e 's/^Collecting \([^ ]*\).*/    \1/p' -e '/^Building wheel/p' -e '/[Ee][Rr][Rr][Oo][Rr]/p'
+	@touch $@

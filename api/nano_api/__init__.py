@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nano-cloud: Project Nano's REST API on libvirt hosts that Ansible runs."""
+
+__version__ = "0.1.0"

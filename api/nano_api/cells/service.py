@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cells and the pools that they belong to."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from nano_api.cells.tables import Cell
+from nano_api.compute_pools import service as compute_pools
+from nano_api.errors import Conflict, NotFound
+from nano_api.guests.tables import Guest
+from nano_api.jobs import service as jobs
+from nano_api.jobs.service import Requester, Subject
+from nano_api.jobs.tables import Job
+
+
+def unassigned(session: Session) -> list[Cell]:
+    """Cells of the inventory that belong to no pool."""
+    query = select(Cell).where(Cell.pool.is_(None), Cell.in_inventory).order_by(Cell.name)
+    return list(session.scalars(query))
+
+
+def of_pool(session: Session, pool: str) -> list[Cell]:
+    """:raises NotFound: no such pool"""
+    compute_pools.get(session, pool)
+    return list(session.scalars(select(Cell).where(Cell.pool == pool).order_by(Cell.name)))
+
+
+def get_in_pool(session: Session, pool: str, name: str) -> Cell:
+    """:raises NotFound: no such pool, or the cell is not in it"""
+    compute_pools.get(session, pool)
+    cell = session.get(Cell, name)
+    if cell is None or cell.pool != pool:
+        raise NotFound(f"no cell '{name}' in pool '{pool}'", cell=name, pool=pool)
+    return cell
+
+
+def assign(session: Session, pool: str, name: str, requester: Requester) -> Job:
+    """Submit the job that checks the cell and puts it into the pool.
+
+    :raises NotFound: no such pool, or the inventory has no such cell
+    :raises Conflict: it belongs to a pool already
+    """
+    compute_pools.get(session, pool)
+    cell = session.get(Cell, name)
+    if cell is None or not cell.in_inventory:
+        raise NotFound(
+            f"no cell '{name}': add it to the group 'cells' of the inventory, "
+            "then run playbooks/cell_onboard.yml",
+            cell=name,
+        )
+    if cell.pool is not None:
+        raise Conflict(f"cell '{name}' already in pool '{cell.pool}'", cell=name)
+    return jobs.submit(
+        session,
+        "cell_assign",
+        subject=Subject("cell", name, name),
+        cells=[name],
+        requester=requester,
+        parameters={"pool": pool},
+    )
+
+
+def release(session: Session, pool: str, name: str) -> None:
+    """Take a cell out of its pool.
+
+    :raises Conflict: guests are left on it
+    """
+    cell = get_in_pool(session, pool, name)
+    count = session.execute(
+        select(func.count()).select_from(Guest).where(Guest.cell == name, Guest.state != "failed")
+    ).scalar_one()
+    if count:
+        raise Conflict(f"{count} instance(s) left in cell '{name}'", cell=name)
+    cell.pool = None
+
+
+def enable(session: Session, pool: str, name: str, enabled: bool) -> None:
+    """A disabled cell gets no new guest.
+
+    :raises Conflict: it is so already
+    """
+    cell = get_in_pool(session, pool, name)
+    if cell.enabled == enabled:
+        raise Conflict(f"cell '{name}' already {'enabled' if enabled else 'disabled'}", cell=name)
+    cell.enabled = enabled

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ssh to a cell, as the inventory has it: for libvirt's connections and for consoles."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import shlex
+from pathlib import Path
+from typing import Any
+
+from nano_api.cells.tables import Cell
+
+
+def is_local(cell: Cell) -> bool:
+    """Whether the cell is this host itself."""
+    return bool(cell.connection.get("ansible_connection") == "local")
+
+
+def user_of(cell: Cell) -> str:
+    """Whom Ansible logs in as."""
+    return str(cell.connection.get("ansible_user", getpass.getuser()))
+
+
+def port_of(cell: Cell) -> int | None:
+    """The port of the cell's ssh server, when it is not the usual one."""
+    port = cell.connection.get("ansible_port")
+    return int(port) if port is not None else None
+
+
+def ssh_words(cell: Cell) -> list[str]:
+    """ssh with every option of the inventory, without the target."""
+    variables: dict[str, Any] = cell.connection
+    key = variables.get("ansible_ssh_private_key_file") or variables.get("ansible_private_key_file")
+    words = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
+    words += ["-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3"]
+    if key:
+        words += ["-i", str(Path(str(key)).expanduser())]
+    return words + shlex.split(str(variables.get("ansible_ssh_common_args", "")))
+
+
+def tunnel_words(cell: Cell, port: int) -> list[str]:
+    """The command whose standard input and output are a TCP port on the cell's loopback."""
+    words = ssh_words(cell)
+    ssh_port = port_of(cell)
+    if ssh_port is not None:
+        words += ["-p", str(ssh_port)]
+    return [*words, "-W", f"127.0.0.1:{port}", f"{user_of(cell)}@{cell.address}"]
+
+
+def ssh_script(cell: Cell, folder: Path) -> Path:
+    """A command in ``folder`` that is ssh with the cell's options; made when it differs."""
+    script = f'#!/bin/sh\nexec {shlex.join(ssh_words(cell))} "$@"\n'
+    name = hashlib.sha256(cell.name.encode()).hexdigest()[:12]
+    path = folder / f"ssh-{name}"
+    if not path.exists() or path.read_text() != script:
+        draft = path.with_suffix(".new")
+        draft.write_text(script)
+        draft.chmod(0o700)
+        draft.replace(path)
+    return path

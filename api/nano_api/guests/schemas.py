@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests on the wire."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from nano_api.clock import wire_time
+from nano_api.envelope import WireModel
+from nano_api.guests.service import GuestOrder, GuestView
+
+
+class QosOut(BaseModel):
+    """Limits of a guest; 0 or missing means unlimited."""
+
+    cpu_priority: str = "high"
+
+
+class AddressesOut(BaseModel):
+    """Where a guest and its display are reached."""
+
+    network_address: str | None = None
+    display_address: str | None = None
+    allocated_address: str | None = None
+
+
+class GuestOut(BaseModel):
+    """A guest; sizes in bytes, ``name`` is ``group.name``."""
+
+    name: str
+    id: str
+    created: bool
+    progress: int | None = None
+    running: bool
+    lost: bool | None = None
+    owner: str
+    group: str
+    pool: str
+    cell: str
+    host: str
+    cores: int
+    memory: int
+    total_disk: int
+    disks: list[int]
+    auto_start: bool
+    system: str
+    monitor_secret: str | None = None
+    ethernet_address: str
+    display_protocol: str
+    internal: AddressesOut
+    external: AddressesOut = Field(default_factory=AddressesOut)
+    create_time: str | None
+    qos: QosOut = Field(default_factory=QosOut)
+
+    @classmethod
+    def of(cls, view: GuestView, monitor_secret: str | None = None) -> GuestOut:
+        """The wire's form of a guest; the secret is told only where Nano tells it."""
+        guest = view.guest
+        created = guest.state in ("created", "deleting")
+        return cls(
+            name=guest.name,
+            id=guest.id,
+            created=created,
+            progress=None if created else view.percent,
+            running=guest.running,
+            lost=None if view.cell_alive else True,
+            owner=guest.owner,
+            group=guest.group,
+            pool=guest.pool,
+            cell=guest.cell,
+            host=view.cell_address,
+            cores=guest.cores,
+            memory=guest.memory_bytes,
+            total_disk=sum(guest.disks),
+            disks=guest.disks,
+            auto_start=guest.auto_start,
+            system=str(guest.hardware["operating_system"]),
+            monitor_secret=monitor_secret,
+            ethernet_address=guest.mac,
+            display_protocol=str(guest.hardware["control"]),
+            internal=AddressesOut(display_address=f"{view.cell_address}:{guest.display_port}"),
+            create_time=wire_time(guest.created_at),
+        )
+
+
+class InstanceOut(BaseModel):
+    """The running state of a guest."""
+
+    name: str
+    id: str
+    created: bool
+    progress: int | None = None
+    running: bool
+    lost: bool | None = None
+    owner: str
+    group: str
+    cores: int
+    memory: int
+    total_disk: int
+    disks: list[int]
+    auto_start: bool
+    system: str
+    ethernet_address: str
+    display_protocol: str
+    internal: AddressesOut
+    create_time: str | None
+    media_attached: bool
+
+
+class GuestSpecification(WireModel):
+    """What guests are to be. A missing field is empty or zero, and refused where it is needed."""
+
+    owner: str = ""
+    group: str = ""
+    pool: str = ""
+    cores: int = 0
+    memory: int = Field(0, description="bytes")
+    disks: list[int] = Field(default_factory=list, description="bytes; the first is the system's")
+    auto_start: bool = False
+    from_image: str = Field("", description="id of a disk image")
+    template: str = Field("", description="id of a template")
+    modules: list[str] = Field(default_factory=list)
+
+    def order_named(self, name: str) -> GuestOrder:
+        """The order for one guest."""
+        return GuestOrder(
+            name=name,
+            owner=self.owner,
+            group=self.group,
+            pool=self.pool,
+            cores=self.cores,
+            memory_bytes=self.memory,
+            disks=self.disks,
+            auto_start=self.auto_start,
+            image_id=self.from_image,
+            template_id=self.template,
+            modules=self.modules,
+        )
+
+
+class GuestIn(GuestSpecification):
+    """A guest to create."""
+
+    name: str = ""
+
+    def order(self) -> GuestOrder:
+        """What the service wants."""
+        return self.order_named(self.name)
+
+
+class GuestCreated(BaseModel):
+    """The new guest's id; GET it until it answers 200."""
+
+    id: str
+
+
+class GuestRemove(WireModel):
+    """How to delete: ``force`` stops a running guest first."""
+
+    force: bool = False
+
+
+class InstanceStart(WireModel):
+    """How to start."""
+
+    from_media: bool = False
+    from_network: bool = False
+    source: str = ""
+
+
+class InstanceStop(WireModel):
+    """How to stop: reboot instead, and at once instead of asking the guest."""
+
+    reboot: bool = False
+    force: bool = False

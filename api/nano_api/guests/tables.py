@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests: what is wanted of a virtual machine, and what was last observed of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from nano_api.clock import now
+from nano_api.database import Base
+
+#: ``failed``: creation failed and everything was taken back; told once, then the row goes.
+GuestState = Literal["creating", "created", "failed", "deleting"]
+
+
+class Guest(Base):
+    """A virtual machine. ``name`` is Nano's full name, ``group.name``."""
+
+    __tablename__ = "guests"
+    __table_args__ = (
+        UniqueConstraint("pool", "name"),
+        UniqueConstraint("cell", "display_port"),
+        Index("ix_guests_owner", "owner"),
+        Index("ix_guests_group", "group"),
+        Index("ix_guests_image", "image_id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    name: Mapped[str] = mapped_column(String(255))
+    owner: Mapped[str] = mapped_column(String(128))
+    group: Mapped[str] = mapped_column(String(128))
+    pool: Mapped[str] = mapped_column(ForeignKey("compute_pools.name"))
+    cell: Mapped[str] = mapped_column(ForeignKey("cells.name"), index=True)
+
+    cores: Mapped[int]
+    memory_bytes: Mapped[int]
+    disks: Mapped[list[int]]
+    template_id: Mapped[str] = mapped_column(String(64))
+    #: The template's choices, copied: a later change of the template is for later guests.
+    hardware: Mapped[dict[str, Any]]
+    image_id: Mapped[str | None] = mapped_column(String(64))
+    modules: Mapped[list[str]]
+    auto_start: Mapped[bool] = mapped_column(default=False)
+    mac: Mapped[str] = mapped_column(String(17), unique=True)
+    display_port: Mapped[int]
+    monitor_secret_sealed: Mapped[str] = mapped_column(Text)
+
+    state: Mapped[GuestState] = mapped_column(String(16), default="creating")
+    running: Mapped[bool] = mapped_column(default=False)
+    #: When ``running`` was read from the cell; an older reading never overwrites a newer one.
+    observed_at: Mapped[datetime | None]
+    job_id: Mapped[str | None] = mapped_column(String(36))
+    error_code: Mapped[str | None] = mapped_column(String(32))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=now)

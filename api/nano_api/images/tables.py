@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disk images that guests' system disks are made from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from nano_api.database import Base
+
+
+class DiskImage(Base):
+    """An image; until ``created`` it has no file, and the fields about the file are empty."""
+
+    __tablename__ = "disk_images"
+    __table_args__ = (UniqueConstraint("group", "name"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    owner: Mapped[str] = mapped_column(index=True)
+    group: Mapped[str]
+    description: Mapped[str] = mapped_column(default="")
+    tags: Mapped[list[str]]
+    created: Mapped[bool] = mapped_column(default=False)
+    format: Mapped[str] = mapped_column(default="")  # qcow2 | raw
+    size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    virtual_size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    sha1: Mapped[str] = mapped_column(default="")
+    sha256: Mapped[str] = mapped_column(default="")
+    #: Content-Length of the newest upload, 0 when the client did not say: what progress is of.
+    expected_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    created_at: Mapped[datetime]
+    modified_at: Mapped[datetime]

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/instances/``: the running state of guests."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Body, Response
+
+from nano_api.cloud import Cloud, CurrentCloud
+from nano_api.envelope import Envelope, NanoRouter, reply
+from nano_api.errors import Unsupported
+from nano_api.guests import service
+from nano_api.guests.schemas import GuestOut, InstanceOut, InstanceStart, InstanceStop
+from nano_api.jobs.submitting import requester_of, submit_and_wait
+from nano_api.sessions.dependency import CurrentSession, SessionInfo
+
+router = NanoRouter(tags=["instances"])
+
+
+@router.get("/instances/{id}", response_model=Envelope[InstanceOut])
+def get_instance(
+    id: str,  # noqa: A002  (the document's name)
+    cloud: CurrentCloud,
+    _caller: CurrentSession,
+) -> Any:
+    """Get a guest's running state; always 200."""
+    with cloud.database.reading() as session:
+        view = service.view(session, id)
+    guest = GuestOut.of(view)
+    # No media can be inserted yet, so none is.
+    return reply(InstanceOut(**guest.model_dump(), media_attached=False))
+
+
+@router.post("/instances/{id}", response_model=Envelope[str])
+async def start_instance(
+    id: str,  # noqa: A002
+    cloud: CurrentCloud,
+    caller: CurrentSession,
+    response: Response,
+    body: Annotated[InstanceStart, Body(default_factory=InstanceStart)],
+) -> Any:
+    """Start a guest; answers when it runs."""
+    if body.from_media or body.from_network:
+        field = "from_media" if body.from_media else "from_network"
+        raise Unsupported(f"{field}: only a start from disk is possible yet", field=field)
+    await _set_power(cloud, response, caller, id, "running", force=False)
+    return reply()
+
+
+@router.delete("/instances/{id}", response_model=Envelope[str])
+async def stop_instance(
+    id: str,  # noqa: A002
+    cloud: CurrentCloud,
+    caller: CurrentSession,
+    response: Response,
+    body: Annotated[InstanceStop, Body(default_factory=InstanceStop)],
+) -> Any:
+    """Stop or reboot a guest, gracefully or by force; answers when it has happened."""
+    by_wish = {(True, True): "reset", (True, False): "rebooted"}
+    wanted = by_wish.get((body.reboot, body.force), "stopped")
+    await _set_power(cloud, response, caller, id, wanted, force=body.force)
+    return reply()
+
+
+async def _set_power(
+    cloud: Cloud,
+    response: Response,
+    caller: SessionInfo,
+    guest_id: str,
+    wanted: str,
+    *,
+    force: bool,
+) -> None:
+    requester = requester_of(caller)
+    await submit_and_wait(
+        cloud,
+        response,
+        lambda rows: service.set_power(rows, guest_id, wanted, force=force, requester=requester),
+    )

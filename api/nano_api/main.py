@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The application: routers, error replies, and what runs beside them while it serves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import Depends, FastAPI
+
+from nano_api import __version__
+from nano_api.access import authorize
+from nano_api.cloud import Cloud
+from nano_api.compute_pools.service import ensure_default
+from nano_api.database import Database
+from nano_api.envelope import install_error_replies
+from nano_api.lenient_bodies import JsonBodies
+from nano_api.logs.trail import Trail
+from nano_api.pages import install_pages
+from nano_api.schema_versions import upgrade
+from nano_api.secrets_box import SecretsBox
+from nano_api.settings import Settings
+
+PREFIX = "/api/v1"
+
+
+def create_cloud(settings: Settings) -> Cloud:
+    """Open (and where needed make) everything that lives in the data folder."""
+    settings.prepare_folders()
+    database = Database(settings.effective_database_url)
+    upgrade(database)
+    with database.transaction() as session:
+        ensure_default(session)
+    return Cloud(settings, database, SecretsBox.at(settings.data / "secret.key"))
+
+
+def create_app(settings: Settings, *, background: bool = True) -> FastAPI:
+    """The service as an ASGI application.
+
+    ``background=False`` leaves out the worker, the observer and the inventory watcher: jobs stay
+    queued. Only tests of the wire want that.
+    """
+    cloud = create_cloud(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.callback(cloud.database.close)
+            if background:
+                from nano_api.background import running
+
+                stack.enter_context(running(cloud))
+            yield
+
+    app = FastAPI(
+        title="nano-cloud",
+        version=__version__,
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        strict_content_type=False,
+        lifespan=lifespan,
+    )
+    app.state.cloud = cloud
+    install_error_replies(app)
+    app.add_middleware(Trail, prefix=PREFIX)
+    app.add_middleware(JsonBodies)
+    from nano_api.routers import ROUTERS
+
+    for router in ROUTERS:
+        app.include_router(router, prefix=PREFIX, dependencies=[Depends(authorize)])
+    install_pages(app, PREFIX)
+    return app

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every operation by its name. A job's row names one of these."""
+
+from __future__ import annotations
+
+from nano_api.operations.base import Operation
+from nano_api.operations.cell_assign import CELL_ASSIGN
+from nano_api.operations.guest_change import GUEST_CHANGE
+from nano_api.operations.guest_create import GUEST_CREATE
+from nano_api.operations.guest_delete import GUEST_DELETE
+from nano_api.operations.guest_power import GUEST_POWER
+
+OPERATIONS: dict[str, Operation] = {
+    operation.name: operation
+    for operation in (CELL_ASSIGN, GUEST_CHANGE, GUEST_CREATE, GUEST_DELETE, GUEST_POWER)
+}

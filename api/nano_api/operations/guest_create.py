@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Create a guest on the cell that the scheduler picked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from nano_api.cloud import Cloud
+from nano_api.guests.tables import Guest
+from nano_api.jobs.tables import Job
+from nano_api.operations.base import Operation, Outcome, RunVariables, result_of
+from nano_api.operations.guest_observation import observed_guest, store_observed
+from nano_api.operations.guest_playbooks import CREATE, DELETE
+from nano_api.operations.guest_variables import guest_specification, image_source
+
+
+def variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
+    """The guest's specification and, when it has one, where the cell gets its image."""
+    guest = session.get_one(Guest, job.subject_id)
+    specification, password = guest_specification(cloud, guest)
+    found: dict[str, Any] = {
+        "nano_guest": specification,
+        "nano_start": guest.auto_start,
+        "nano_force": True,  # settling removes the guest even if it runs already
+    }
+    secrets = [password]
+    if guest.image_id:
+        found["nano_image"], ticket = image_source(session, cloud, guest.image_id)
+        secrets.append(ticket)
+    return RunVariables(found, tuple(secrets))
+
+
+def apply(session: Session, _cloud: Cloud, job: Job, outcome: Outcome) -> list[dict[str, Any]]:
+    """The guest is there, or it is gone and its next GET says why."""
+    guest = session.get_one(Guest, job.subject_id)
+    found = observed_guest(outcome, guest.id)
+    if outcome.ok and found:
+        guest.state = "created"
+        store_observed(guest, found)
+        return result_of(job, outcome)
+    guest.state = "failed"
+    guest.running = False
+    if outcome.failure:
+        guest.error_code, guest.error_message = outcome.failure.code, outcome.failure.message
+    else:
+        guest.error_code = "internal"
+        guest.error_message = f"guest '{guest.name}' is not on cell '{guest.cell}' after its making"
+    return [{**result_of(job, outcome)[0], "state": "failed", "error": guest.error_message}]
+
+
+GUEST_CREATE = Operation(
+    name="guest_create",
+    playbook=CREATE,
+    settle=DELETE,
+    resume="rerun",
+    variables=variables,
+    apply=apply,
+)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest and its image as variables of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from nano_api.cloud import Cloud
+from nano_api.guests.tables import Guest
+from nano_api.images.service import get_ready_image, ticket_purpose
+
+
+def guest_specification(cloud: Cloud, guest: Guest) -> tuple[dict[str, Any], str]:
+    """Options of ``nano.cloud.guest`` for a new guest, and the secret that is among them."""
+    password = cloud.secrets.open(guest.monitor_secret_sealed)
+    disks: list[dict[str, Any]] = [{"size_bytes": size} for size in guest.disks]
+    if guest.image_id:
+        disks[0]["image"] = guest.image_id
+    specification = {
+        "id": guest.id,
+        "name": guest.name,
+        "owner": guest.owner,
+        "group": guest.group,
+        "template": guest.template_id,
+        "cores": guest.cores,
+        "memory_bytes": guest.memory_bytes,
+        "disks": disks,
+        "network": {"mac": guest.mac, "model": guest.hardware["network"]},
+        "disk_bus": guest.hardware["disk"],
+        "video": guest.hardware["display"],
+        "display": {
+            "protocol": guest.hardware["control"],
+            "port": guest.display_port,
+            "password": password,
+        },
+        "usb": guest.hardware["usb"],
+        "tablet": guest.hardware["tablet"],
+        "agent": "qemu" in guest.modules,
+        "serial_log": True,
+        "auto_start": guest.auto_start,
+    }
+    return specification, password
+
+
+def image_source(session: Session, cloud: Cloud, image_id: str) -> tuple[dict[str, Any], str]:
+    """Where a cell gets an image, and the ticket that is among it."""
+    image = get_ready_image(session, image_id)
+    ticket = cloud.secrets.ticket(ticket_purpose(image.id))
+    source = {
+        "id": image.id,
+        "path": f"/api/v1/disk_images/{image.id}/file/",
+        "format": image.format,
+        "checksum": f"sha256:{image.sha256}",
+        "bearer_token": ticket,
+    }
+    return source, ticket

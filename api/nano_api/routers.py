@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every router of the API, in the order of the document."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from nano_api.address_pools.router import router as address_pools
+from nano_api.cells.router import router as cells
+from nano_api.compute_pools.router import router as compute_pools
+from nano_api.consoles.router import router as consoles
+from nano_api.guests.change_router import router as guest_changes
+from nano_api.guests.router import router as guests
+from nano_api.images.router import router as images
+from nano_api.instances.router import router as instances
+from nano_api.jobs.router import router as jobs
+from nano_api.logs.router import router as logs
+from nano_api.security_policies.router import router as security_policies
+from nano_api.sessions.router import router as sessions
+from nano_api.status.router import router as status
+from nano_api.storage_pools.router import router as storage_pools
+from nano_api.system.router import router as system
+from nano_api.templates.router import router as templates
+from nano_api.tokens.router import router as tokens
+from nano_api.users.router import router as users
+from nano_api.visibility.router import router as visibility
+
+ROUTERS: tuple[APIRouter, ...] = (
+    system,
+    compute_pools,
+    cells,
+    storage_pools,
+    status,
+    address_pools,
+    guests,
+    guest_changes,
+    instances,
+    consoles,
+    sessions,
+    templates,
+    images,
+    security_policies,
+    users,
+    visibility,
+    tokens,
+    logs,
+    jobs,
+)

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Guest spec ↔ domain XML: build, parse, edit. Pure mechanism; choices are made elsewhere.
+
+``edit`` changes what differs between the XML and the spec and nothing else: elements that we do
+not know (host devices, CPU models, NUMA, watchdogs…) stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Optional, Tuple
+
+from . import domain_devices_xml as devices
+from . import domain_limits_xml as limits
+from .constants import KIB
+from .domain_metadata_xml import read_metadata, write_metadata
+from .guest_spec import CpuTopology, GuestSpec, has_ide
+from .xml_tree import (
+    Element,
+    add,
+    attribute_of,
+    child_of,
+    element,
+    parse_xml,
+    remove_all,
+    set_text,
+    text_of,
+    to_text,
+)
+
+_UNITS = {"": 1024, "b": 1, "bytes": 1, "kb": 1000, "k": 1024, "kib": 1024}
+_UNITS.update({"mb": 1000**2, "m": 1024**2, "mib": 1024**2})
+_UNITS.update({"gb": 1000**3, "g": 1024**3, "gib": 1024**3})
+_UNITS.update({"tb": 1000**4, "t": 1024**4, "tib": 1024**4})
+
+
+@dataclass(frozen=True)
+class DomainFacts:
+    """What a domain's XML tells beside the spec."""
+
+    managed: bool
+    display_port: Optional[int]
+    disk_targets: Tuple[str, ...]
+
+
+def build(spec: GuestSpec) -> str:
+    """The XML of a new domain."""
+    root = element("domain", type=spec.domain_type)
+    for tag in ("name", "uuid", "metadata", "memory", "currentMemory", "vcpu"):
+        add(root, tag)
+    set_text(root, "uuid", spec.id)
+    _add_machine(root, spec)
+    add(root, "devices")
+    devices.add_cdrom(root, _cdrom_bus(spec.machine))
+    _write(root, spec, None)
+    devices.add_serial_console(root)
+    devices.write_serial_log(root, spec.serial_log, spec.id)
+    balloon = add(child_of(root, "devices"), "memballoon", model="virtio")
+    add(balloon, "stats", period="2")
+    return to_text(root)
+
+
+def parse(xml: str) -> GuestSpec:
+    """The spec that a domain's XML stands for; foreign domains too.
+
+    :raises HypervisorError: not XML.
+    """
+    return _read(parse_xml(xml))
+
+
+def parse_with_facts(xml: str) -> Tuple[GuestSpec, DomainFacts]:
+    """The spec, and what the XML tells beside it; the XML is read once."""
+    root = parse_xml(xml)
+    return _read(root), _facts(root)
+
+
+def facts(xml: str) -> DomainFacts:
+    """Whether the domain is ours, its display's port, its disks' device names in order."""
+    return _facts(parse_xml(xml))
+
+
+def _facts(root: Element) -> DomainFacts:
+    targets = [attribute_of(disk, "target", "dev") for disk in devices.disk_elements(root)]
+    return DomainFacts(read_metadata(root) is not None, devices.display_port(root), tuple(targets))
+
+
+def edit(xml: str, wanted: GuestSpec) -> str:
+    """The XML changed so that it parses to ``wanted``.
+
+    Read the XML with secrets (VIR_DOMAIN_XML_SECURE), or passwords are lost by writing it back.
+    """
+    root = parse_xml(xml, keep_prefixes=True)
+    _write(root, wanted, _read(root))
+    return to_text(root)
+
+
+def disk_xml(xml: str, index: int) -> str:
+    """The element of one disk, for attaching it to a running domain."""
+    return to_text(devices.disk_elements(parse_xml(xml))[index])
+
+
+def network_xml(xml: str) -> str:
+    """The element of the first network card, for updating a running domain."""
+    return _device_text(xml, "interface")
+
+
+def display_xml(xml: str) -> str:
+    """The element of the first display, for updating a running domain."""
+    return _device_text(xml, "graphics")
+
+
+def referenced_files(xml: str) -> List[Tuple[str, str, str]]:
+    """Every disk and medium that a domain uses: (path, pool, volume), ``""`` where unknown."""
+    found = []
+    for source in parse_xml(xml).findall("./devices/disk//source"):
+        path = source.get("file") or source.get("dev") or ""
+        found.append((path, source.get("pool", ""), source.get("volume", "")))
+    return found
+
+
+def macs(xml: str) -> List[str]:
+    """The MAC addresses of all network cards, lower case."""
+    return [
+        (mac.get("address") or "").lower()
+        for mac in parse_xml(xml).findall("./devices/interface/mac")
+    ]
+
+
+def _device_text(xml: str, tag: str) -> str:
+    device = parse_xml(xml).find(f"./devices/{tag}")
+    return "" if device is None else to_text(device)
+
+
+def _cdrom_bus(machine: str) -> str:
+    if has_ide(machine):
+        return "ide"
+    return "sata" if "q35" in machine else "scsi"
+
+
+def _add_machine(root: Element, spec: GuestSpec) -> None:
+    system = add(root, "os")
+    kind = add(system, "type", "hvm", arch=spec.arch)
+    if spec.machine:
+        kind.set("machine", spec.machine)
+    add(system, "boot", dev="cdrom")
+    add(system, "boot", dev="hd")
+    if spec.arch in ("x86_64", "i686"):
+        features = add(root, "features")
+        for name in ("pae", "acpi", "apic"):
+            add(features, name)
+    add(root, "cpu")
+    add(root, "clock", offset="utc")
+    power = add(root, "pm")
+    add(power, "suspend-to-mem", enabled="no")
+    add(power, "suspend-to-disk", enabled="no")
+    add(root, "on_poweroff", "destroy")
+    add(root, "on_reboot", "restart")
+    add(root, "on_crash", "restart")
+
+
+def _read(root: Element) -> GuestSpec:
+    metadata = read_metadata(root)
+    return GuestSpec(
+        id=text_of(root, "uuid"),
+        name=root.findtext("name") or "",
+        cores=int(text_of(root, "vcpu") or "1"),
+        memory_bytes=_memory_bytes(root),
+        domain_type=root.get("type", ""),
+        arch=attribute_of(root, "./os/type", "arch"),
+        machine=attribute_of(root, "./os/type", "machine"),
+        owner=metadata.owner if metadata else "",
+        group=metadata.group if metadata else "",
+        template=metadata.template if metadata else "",
+        incomplete=metadata.incomplete if metadata else False,
+        topology=_read_topology(root),
+        disks=devices.read_disks(root, metadata.images if metadata else {}),
+        disk_bus=devices.read_disk_bus(root, (metadata.disk_bus if metadata else "") or "scsi"),
+        network=devices.read_network(root),
+        video=devices.read_video(root),
+        display=devices.read_display(root),
+        usb=devices.read_usb(root),
+        tablet=devices.read_tablet(root),
+        agent=devices.read_agent(root),
+        serial_log=devices.read_serial_log(root),
+        cpu_priority=limits.read_cpu_priority(root),
+        disk_limits=limits.read_disk_limits(root),
+        network_limits=limits.read_network_limits(root),
+    )
+
+
+def _memory_bytes(root: Element) -> int:
+    unit = attribute_of(root, "memory", "unit").lower()
+    return int(text_of(root, "memory") or "0") * _UNITS.get(unit, KIB)
+
+
+def _read_topology(root: Element) -> Optional[CpuTopology]:
+    found = root.find("./cpu/topology")
+    if found is None:
+        return None
+    sockets, cores, threads = (int(found.get(n, "1")) for n in ("sockets", "cores", "threads"))
+    return CpuTopology(sockets, cores, threads)
+
+
+def _write(root: Element, wanted: GuestSpec, found: Optional[GuestSpec]) -> None:
+    """Write every part that differs; with ``found`` None, every part."""
+    if found is None or wanted.name != found.name:
+        set_text(root, "name", wanted.name)
+    if found is None or wanted.domain_type != found.domain_type:
+        root.set("type", wanted.domain_type)
+    if found is None or wanted.memory_bytes != found.memory_bytes:
+        kibibytes = str(wanted.memory_bytes // KIB)
+        set_text(root, "memory", kibibytes, unit="KiB")
+        set_text(root, "currentMemory", kibibytes, unit="KiB")
+    if found is None or (wanted.cores, wanted.topology) != (found.cores, found.topology):
+        _write_cores(root, wanted)
+    write_metadata(root, wanted)
+    devices.write_disks(root, wanted, found)
+    if found is None or wanted.usb != found.usb:
+        devices.write_usb(root, wanted.usb)
+    devices.write_network(root, wanted.network, found.network if found else None)
+    if found is None or wanted.agent != found.agent:
+        devices.write_agent(root, wanted.agent)
+    if found is None or wanted.tablet != found.tablet:
+        devices.write_tablet(root, wanted.tablet)
+    devices.write_display(root, wanted.display, found.display if found else None)
+    if found is None or wanted.video != found.video:
+        devices.write_video(root, wanted.video)
+    if found is not None and wanted.serial_log != found.serial_log:
+        devices.write_serial_log(root, wanted.serial_log, wanted.id)
+    limits.write_limits(root, wanted, found)
+
+
+def _write_cores(root: Element, wanted: GuestSpec) -> None:
+    set_text(root, "vcpu", str(wanted.cores), placement="static")
+    # A list of single vCPUs would contradict the new number.
+    remove_all(root, "vcpus")
+    cpu = child_of(root, "cpu")
+    remove_all(cpu, "topology")
+    if wanted.topology is not None:
+        add(
+            cpu,
+            "topology",
+            sockets=str(wanted.topology.sockets),
+            cores=str(wanted.topology.cores),
+            threads=str(wanted.topology.threads),
+        )

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Changing a guest in place: always its definition, and the running guest where that is simple."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Tuple
+
+from . import domain_limits_xml, domain_xml
+from .constants import METADATA_PREFIX, METADATA_URI
+from .domain_metadata_xml import metadata_text
+from .errors import CloudError, Conflict
+from .guest_creation import check_neighbours
+from .guest_reader import VolumeCatalog
+from .guest_spec import GuestRequest, GuestSpec
+from .guest_volumes import VolumeMaker, VolumePlan, check_room, plan_volumes
+from .libvirt_domain import Domain
+from .libvirt_host import LibvirtHost
+from .libvirt_storage import Pool
+
+
+@dataclass(frozen=True)
+class GuestChange:
+    """A change that has been checked. ``growth`` maps disk indexes to new sizes in bytes."""
+
+    found: GuestSpec
+    wanted: GuestSpec
+    disk_sizes: List[int]
+    growth: Dict[int, int]
+    new_volumes: List[VolumePlan]
+
+
+def plan_change(
+    host: LibvirtHost,
+    domain: Domain,
+    request: GuestRequest,
+    found: GuestSpec,
+    wanted: GuestSpec,
+    current: Dict[str, Any],
+) -> GuestChange:
+    """Check all that can be checked before anything changes. ``current``: the guest's values.
+
+    :raises Conflict: data would be lost, or the guest's state forbids it.
+    :raises NoSpace: no room to grow.
+    """
+    if wanted.name != found.name and domain.is_active():
+        raise Conflict(
+            f"guest {found.name} is {domain.state()}: stop it first to rename it to {wanted.name}",
+            field="name",
+            guest=found.name,
+        )
+    if (wanted.name, wanted.network, wanted.disks) != (found.name, found.network, found.disks):
+        check_neighbours(host, wanted)
+    sizes = [disk["size_bytes"] for disk in current["disks"]]
+    growth = _growth(request, found, sizes)
+    if growth and domain.has_saved_state():
+        raise Conflict(
+            f"guest {found.name} has a saved state that expects its disks as they are: start it, "
+            "or remove the saved state, before growing them",
+            field="disks",
+            guest=found.name,
+        )
+    first_new = len(found.disks)
+    new = plan_volumes(
+        host,
+        wanted.disks[first_new:],
+        (request.disks or ())[first_new:],
+        request.image_pool,
+    )
+    check_room(host, new, _growth_by_pool(host, found, sizes, growth))
+    for plan in new:
+        VolumeMaker(unused=False, wait_seconds=0).check(plan)
+    sizes = [growth.get(index, size) for index, size in enumerate(sizes)]
+    return GuestChange(found, wanted, sizes + [plan.spec.size_bytes for plan in new], growth, new)
+
+
+def _growth(request: GuestRequest, found: GuestSpec, sizes: List[int]) -> Dict[int, int]:
+    growth = {}
+    for index, (disk, size) in enumerate(zip(request.disks or (), sizes)):
+        field = f"disks[{index}].size_bytes"
+        if size is None:
+            raise Conflict(
+                f"{field}: the disk of guest {found.name} cannot be found or read",
+                field=field,
+                guest=found.name,
+            )
+        if disk.size_bytes < size:
+            raise Conflict(
+                f"{field} is {disk.size_bytes} but the disk of guest {found.name} has {size} "
+                "bytes: shrinking it would lose data",
+                field=field,
+                guest=found.name,
+            )
+        if disk.size_bytes > size:
+            growth[index] = disk.size_bytes
+    return growth
+
+
+def _growth_by_pool(
+    host: LibvirtHost, found: GuestSpec, sizes: List[int], growth: Dict[int, int]
+) -> List[Tuple[Pool, int]]:
+    pools = []
+    for index, size in growth.items():
+        pool = host.find_pool(found.disks[index].pool) if found.disks[index].pool else None
+        if pool is not None:
+            pools.append((pool, size - sizes[index]))
+    return pools
+
+
+def apply_change(
+    host: LibvirtHost, domain: Domain, found_xml: str, change: GuestChange
+) -> List[str]:
+    """Carry the change out; returns warnings about what the running guest did not take.
+
+    :raises CloudError: the definition is as it was; disks may have grown, which loses nothing.
+    """
+    found, wanted = change.found, change.wanted
+    maker = VolumeMaker(unused=False, wait_seconds=0)
+    try:
+        for plan in change.new_volumes:
+            maker.make(plan)
+        for index, size in change.growth.items():
+            _grow(host, domain, change, found_xml, index, size)
+        if wanted.name != found.name:
+            domain.rename(wanted.name)
+        try:
+            new_xml = domain_xml.edit(domain.inactive_xml(secure=True), wanted)
+            domain = host.define_domain(new_xml)
+        except BaseException:
+            if wanted.name != found.name:
+                domain.rename(found.name)
+            raise
+    except BaseException as error:
+        problems = maker.undo()
+        if problems and isinstance(error, CloudError):
+            error.message += f"; and new volumes are left behind: {'; '.join(problems)}"
+        raise
+    return _apply_live(domain, new_xml, change) if domain.is_active() else []
+
+
+def _grow(
+    host: LibvirtHost,
+    domain: Domain,
+    change: GuestChange,
+    found_xml: str,
+    index: int,
+    size: int,
+) -> None:
+    volume = VolumeCatalog(host).find(change.found.disks[index])
+    if domain.is_active():
+        domain.resize_disk(domain_xml.facts(found_xml).disk_targets[index], size)
+    elif volume is not None:
+        volume.resize(size)
+    else:
+        raise Conflict(
+            f"disks[{index}] of guest {change.found.name} is not a volume of a pool: it can only "
+            "grow while the guest runs",
+            field=f"disks[{index}].size_bytes",
+        )
+
+
+def _apply_live(domain: Domain, xml: str, change: GuestChange) -> List[str]:
+    """What libvirt refuses here waits for the next start, and is said so."""
+    found, wanted = change.found, change.wanted
+    steps: List[Tuple[str, Callable[[], None]]] = [
+        (
+            "owner, group and template",
+            lambda: domain.set_live_metadata(metadata_text(wanted), METADATA_PREFIX, METADATA_URI),
+        )
+    ]
+    for index in range(len(found.disks), len(wanted.disks)):
+        device = domain_xml.disk_xml(xml, index)
+        steps.append((f"disks[{index}]", functools.partial(domain.attach_live, device)))
+    if _only_bridge_differs(found, wanted):
+        steps.append(("network", lambda: domain.update_live(domain_xml.network_xml(xml))))
+    if _only_password_differs(found, wanted):
+        steps.append(("display.password", lambda: domain.update_live(domain_xml.display_xml(xml))))
+    steps += _limit_steps(domain, xml, found, wanted)
+    warnings = []
+    for what, step in steps:
+        try:
+            step()
+        except CloudError as error:
+            warnings.append(f"{what} waits for a restart of guest {wanted.name}: {error.message}")
+    return warnings
+
+
+def _limit_steps(
+    domain: Domain, xml: str, found: GuestSpec, wanted: GuestSpec
+) -> List[Tuple[str, Callable[[], None]]]:
+    steps: List[Tuple[str, Callable[[], None]]] = []
+    if wanted.cpu_priority != found.cpu_priority:
+        shares = domain_limits_xml.scheduler_parameters(wanted.cpu_priority)
+        steps.append(("cpu_priority", lambda: domain.set_live_scheduling(shares)))
+    if wanted.disk_limits != found.disk_limits:
+        rates = domain_limits_xml.block_parameters(wanted.disk_limits)
+        for index, target in enumerate(domain_xml.facts(xml).disk_targets[: len(found.disks)]):
+            step = functools.partial(domain.set_live_disk_limits, target, rates)
+            steps.append((f"disk_limits of disks[{index}]", step))
+    if wanted.network_limits != found.network_limits and found.network is not None:
+        bandwidth = domain_limits_xml.interface_parameters(wanted.network_limits)
+        step = functools.partial(domain.set_live_network_limits, found.network.mac, bandwidth)
+        steps.append(("network_limits", step))
+    return steps
+
+
+def _only_bridge_differs(found: GuestSpec, wanted: GuestSpec) -> bool:
+    old, new = found.network, wanted.network
+    if old is None or new is None:
+        return False
+    return old.bridge != new.bridge and (old.mac, old.model) == (new.mac, new.model)
+
+
+def _only_password_differs(found: GuestSpec, wanted: GuestSpec) -> bool:
+    old, new = found.display, wanted.display
+    if old is None or new is None or old.password == new.password:
+        return False
+    return (old.protocol, old.listen, old.port) == (new.protocol, new.listen, new.port)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is asked of a guest's power, beside the argument spec that it is read from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping, Optional
+
+from . import constants, names
+from .errors import InvalidInput
+
+POWER_ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "id": {"type": "str"},
+    "name": {"type": "str"},
+    "state": {"type": "str", "required": True, "choices": list(constants.POWER_STATES)},
+    "force": {"type": "bool", "default": False},
+    "timeout_seconds": {"type": "int", "default": constants.DEFAULT_STOP_TIMEOUT_SECONDS},
+    "force_after_timeout": {"type": "bool", "default": False},
+    "lock_timeout_seconds": {"type": "int", "default": constants.DEFAULT_LOCK_TIMEOUT_SECONDS},
+}
+
+
+@dataclass(frozen=True)
+class PowerRequest:
+    """The checked options of the module ``guest_power``."""
+
+    id: Optional[str]
+    name: Optional[str]
+    state: str
+    force: bool = False
+    timeout_seconds: int = constants.DEFAULT_STOP_TIMEOUT_SECONDS
+    force_after_timeout: bool = False
+
+
+def power_request(params: Mapping[str, Any]) -> PowerRequest:
+    """Checked request from the parameters that passed ``POWER_ARGUMENTS``.
+
+    :raises InvalidInput: a value that can never work; names the option.
+    """
+    name, guest_id = params.get("name"), params.get("id")
+    if name is None and guest_id is None:
+        raise InvalidInput("name or id is required", field="name")
+    if params["timeout_seconds"] < 0:
+        raise InvalidInput("timeout_seconds must not be negative", field="timeout_seconds")
+    return PowerRequest(
+        id=None if guest_id is None else names.check_guest_id(guest_id),
+        name=None if name is None else names.check_guest_name(name),
+        state=params["state"],
+        force=params["force"],
+        timeout_seconds=params["timeout_seconds"],
+        force_after_timeout=params["force_after_timeout"],
+    )

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The only importer of libvirt: the import's guard, flags, and errors in our own words."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Iterator, Type
+
+from .errors import CloudError, HypervisorError, NotFound, Unreachable, Unsupported
+
+try:
+    import libvirt
+
+    IMPORT_ERROR = ""
+except ImportError as missing:
+    libvirt = None
+    IMPORT_ERROR = str(missing)
+
+
+def open_connection(uri: str, read_only: bool) -> Any:
+    """libvirt's own connection object.
+
+    :raises Unsupported: the binding is missing; names the package.
+    :raises Unreachable: nobody answers at the URI.
+    """
+    if libvirt is None:
+        raise Unsupported(
+            "Python's libvirt binding is missing on this host: install python3-libvirt "
+            f"(Debian, Ubuntu, RHEL, SUSE) for the Python that runs modules ({IMPORT_ERROR})"
+        )
+    # Without a handler libvirt prints every error on stderr beside raising it.
+    libvirt.registerErrorHandler(_ignore_print, None)
+    try:
+        return libvirt.openReadOnly(uri) if read_only else libvirt.open(uri)
+    except libvirt.libvirtError as error:
+        raise Unreachable(
+            f"libvirt does not answer at {uri}: {error.get_error_message()}; "
+            "is libvirtd running, and may this user use it?",
+            uri=uri,
+        ) from error
+
+
+def flags(*names: str) -> int:
+    """libvirt constants by their names without ``VIR_``, or-ed together."""
+    value = 0
+    for name in names:
+        value |= int(getattr(libvirt, f"VIR_{name}"))
+    return value
+
+
+def is_error(error: CloudError, *names: str) -> bool:
+    """Whether libvirt's own error code behind ``error`` is one of ``VIR_ERR_<name>``."""
+    return error.context.get("libvirt_code") in {flags(f"ERR_{name}") for name in names}
+
+
+@contextlib.contextmanager
+def translated(action: str) -> Iterator[None]:
+    """libvirt's exception → ours; ``action`` completes "cannot …"."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        code, text = error.get_error_code(), error.get_error_message() or str(error)
+        raise _error_class(code)(f"cannot {action}: {text}", libvirt_code=code) from error
+
+
+def _error_class(code: int) -> Type[CloudError]:
+    if code in _codes("NO_DOMAIN", "NO_STORAGE_POOL", "NO_STORAGE_VOL"):
+        return NotFound
+    if code in _codes("NO_SUPPORT", "OPERATION_UNSUPPORTED", "CONFIG_UNSUPPORTED"):
+        return Unsupported
+    if code in _codes("NO_CONNECT", "AUTH_FAILED", "RPC", "INVALID_CONN"):
+        return Unreachable
+    return HypervisorError
+
+
+def _codes(*names: str) -> set[int]:
+    return {flags(f"ERR_{name}") for name in names}
+
+
+def _ignore_print(_context: object, _error: object) -> None:
+    """libvirt wants a handler; the exception says it all."""

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A libvirt domain, with typed calls."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Tuple
+
+from .errors import HypervisorError, Unsupported
+from .libvirt_binding import flags, is_error, translated
+
+# libvirt's states by number; "blocked" only means that the guest is idle this very moment.
+_STATES = (
+    "unknown",
+    "running",
+    "running",
+    "paused",
+    "stopping",
+    "stopped",
+    "crashed",
+    "suspended",
+)
+
+
+class Domain:
+    """A guest as libvirt has it."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self.name = str(handle.name())
+        self.id = str(handle.UUIDString())
+
+    def state(self) -> str:
+        """running, stopped, paused, stopping, crashed, suspended or unknown."""
+        with translated(f"read guest {self.name}"):
+            number = int(self._handle.state(0)[0])
+        return _STATES[number] if number < len(_STATES) else "unknown"
+
+    def is_active(self) -> bool:
+        """Whether there is a process or its like behind it (running, paused, crashed…)."""
+        with translated(f"read guest {self.name}"):
+            return bool(self._handle.isActive())
+
+    def is_persistent(self) -> bool:
+        """Whether it still exists when it has stopped."""
+        with translated(f"read guest {self.name}"):
+            return bool(self._handle.isPersistent())
+
+    def inactive_xml(self, secure: bool) -> str:
+        """What the next start will use; ``secure``: with passwords (needs a writing connection)."""
+        return self._xml("DOMAIN_XML_INACTIVE", secure)
+
+    def active_xml(self, secure: bool) -> str:
+        """What runs now; of a stopped guest the same as ``inactive_xml``."""
+        return self._xml("", secure)
+
+    def _xml(self, kind: str, secure: bool) -> str:
+        wanted = [name for name in (kind, "DOMAIN_XML_SECURE" if secure else "") if name]
+        with translated(f"read guest {self.name}"):
+            return str(self._handle.XMLDesc(flags(*wanted)))
+
+    def autostart(self) -> bool:
+        """Whether libvirt starts it with the host."""
+        with translated(f"read guest {self.name}"):
+            return bool(self._handle.autostart())
+
+    def set_autostart(self, wanted: bool) -> None:
+        """Have libvirt start it with the host, or not."""
+        with translated(f"set autostart of guest {self.name}"):
+            self._handle.setAutostart(int(wanted))
+
+    def start(self) -> None:
+        """Start it."""
+        with translated(f"start guest {self.name}"):
+            self._handle.createWithFlags(0)
+
+    def resume(self) -> None:
+        """Let a paused one go on."""
+        with translated(f"resume guest {self.name}"):
+            self._handle.resume()
+
+    def wake_up(self) -> None:
+        """Wake one that has put itself to sleep."""
+        with translated(f"wake guest {self.name}"):
+            self._handle.pMWakeup(0)
+
+    def shut_down(self) -> None:
+        """Ask the guest to end: by its agent, or by the power button. Returns at once."""
+        with translated(f"shut down guest {self.name}"):
+            self._handle.shutdownFlags(0)
+
+    def destroy(self) -> None:
+        """End it at once, as pulling the plug does. One that has just ended is fine."""
+        try:
+            with translated(f"stop guest {self.name}"):
+                self._handle.destroy()
+        except HypervisorError as error:
+            if not is_error(error, "OPERATION_INVALID") or self.is_active():
+                raise
+
+    def reset(self) -> None:
+        """Press the reset button."""
+        with translated(f"reset guest {self.name}"):
+            self._handle.reset(0)
+
+    def undefine(self) -> None:
+        """Forget it, with saved state, snapshots' and checkpoints' metadata and NVRAM."""
+        kinds = ("MANAGED_SAVE", "SNAPSHOTS_METADATA", "CHECKPOINTS_METADATA", "NVRAM")
+        try:
+            with translated(f"remove guest {self.name}"):
+                self._handle.undefineFlags(flags(*(f"DOMAIN_UNDEFINE_{kind}" for kind in kinds)))
+        except HypervisorError as error:
+            # Drivers that know no NVRAM or checkpoints refuse the flags themselves.
+            if not is_error(error, "INVALID_ARG"):
+                raise
+            with translated(f"remove guest {self.name}"):
+                self._handle.undefineFlags(
+                    flags("DOMAIN_UNDEFINE_MANAGED_SAVE", "DOMAIN_UNDEFINE_SNAPSHOTS_METADATA")
+                )
+
+    def rename(self, name: str) -> None:
+        """Give a stopped guest another name; snapshots and saved state follow."""
+        with translated(f"rename guest {self.name} to {name}"):
+            self._handle.rename(name, 0)
+        self.name = name
+
+    def has_saved_state(self) -> bool:
+        """Whether it was suspended to disk and would be restored, not booted, by a start."""
+        with translated(f"read guest {self.name}"):
+            return bool(self._handle.hasManagedSaveImage(0))
+
+    def snapshot_count(self) -> int:
+        """Number of libvirt snapshots; 0 where the driver has none."""
+        try:
+            with translated(f"count snapshots of guest {self.name}"):
+                return int(self._handle.snapshotNum(0))
+        except Unsupported:
+            return 0
+
+    def set_live_metadata(self, xml: str, key: str, uri: str) -> None:
+        """Replace our metadata of the running guest (the definition is written elsewhere)."""
+        kind = flags("DOMAIN_METADATA_ELEMENT")
+        with translated(f"write metadata of guest {self.name}"):
+            self._handle.setMetadata(kind, xml, key, uri, flags("DOMAIN_AFFECT_LIVE"))
+
+    def set_own_metadata(self, xml: Optional[str], key: str, uri: str) -> None:
+        """Replace one namespace's element in the definition and in what runs; None removes it."""
+        scope = "DOMAIN_AFFECT_CONFIG"
+        scopes = [scope, "DOMAIN_AFFECT_LIVE"] if self.is_active() else [scope]
+        kind = flags("DOMAIN_METADATA_ELEMENT")
+        with translated(f"write metadata of guest {self.name}"):
+            self._handle.setMetadata(kind, xml, key, uri, flags(*scopes))
+
+    def attach_live(self, xml: str) -> None:
+        """Plug a device into the running guest."""
+        with translated(f"attach a device to guest {self.name}"):
+            self._handle.attachDeviceFlags(xml, flags("DOMAIN_AFFECT_LIVE"))
+
+    def update_live(self, xml: str) -> None:
+        """Change a device of the running guest."""
+        with translated(f"change a device of guest {self.name}"):
+            self._handle.updateDeviceFlags(xml, flags("DOMAIN_AFFECT_LIVE"))
+
+    def set_live_scheduling(self, parameters: Dict[str, int]) -> None:
+        """Change the running guest's share of the processors."""
+        with translated(f"set the processor priority of guest {self.name}"):
+            self._handle.setSchedulerParametersFlags(parameters, flags("DOMAIN_AFFECT_LIVE"))
+
+    def set_live_disk_limits(self, target: str, parameters: Dict[str, int]) -> None:
+        """Limit a disk of the running guest."""
+        with translated(f"limit disk {target} of guest {self.name}"):
+            self._handle.setBlockIoTune(target, parameters, flags("DOMAIN_AFFECT_LIVE"))
+
+    def set_live_network_limits(self, card: str, parameters: Dict[str, int]) -> None:
+        """Limit a network card of the running guest; ``card`` is its MAC or its name."""
+        with translated(f"limit network card {card} of guest {self.name}"):
+            self._handle.setInterfaceParameters(card, parameters, flags("DOMAIN_AFFECT_LIVE"))
+
+    def resize_disk(self, target: str, size_bytes: int) -> None:
+        """Grow a disk of the running guest."""
+        with translated(f"grow disk {target} of guest {self.name}"):
+            self._handle.blockResize(target, size_bytes, flags("DOMAIN_BLOCK_RESIZE_BYTES"))
+
+    def disk_sizes(self, target: str) -> Optional[Tuple[int, int]]:
+        """(what the guest sees, what it takes) in bytes; None when libvirt cannot tell."""
+        try:
+            with translated(f"read disk {target} of guest {self.name}"):
+                capacity, allocation, _physical = self._handle.blockInfo(target, 0)
+        except (HypervisorError, Unsupported):
+            return None  # A disk whose file is gone or remote has no size that we could report.
+        return int(capacity), int(allocation)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A connection to libvirt, with typed calls. "Not there" is None from every ``find_*``."""
+
+from __future__ import annotations
+
+import os
+import urllib.parse
+from typing import Any, Dict, List, Optional, Tuple
+
+from .errors import NotFound
+from .host_capabilities import HostCapabilities, cpu_can_virtualise, parse_capabilities
+from .libvirt_binding import open_connection, translated
+from .libvirt_domain import Domain
+from .libvirt_storage import Pool
+
+
+class LibvirtHost:
+    """A connection. Use as a context manager."""
+
+    def __init__(self, handle: Any, uri: str) -> None:
+        self._handle = handle
+        self.uri = uri
+
+    @classmethod
+    def open(cls, uri: str, read_only: bool = False) -> LibvirtHost:
+        """Connect.
+
+        :raises Unsupported: libvirt's Python binding is missing; names the package.
+        :raises Unreachable: nobody answers at the URI.
+        """
+        return cls(open_connection(uri, read_only), uri)
+
+    def __enter__(self) -> LibvirtHost:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        with translated("close the connection"):
+            self._handle.close()
+
+    @property
+    def is_local_hypervisor(self) -> bool:
+        """Whether paths that libvirt names are paths of this machine."""
+        parts = urllib.parse.urlsplit(self.uri)
+        return parts.scheme == "qemu" and not parts.netloc
+
+    def capabilities(self) -> HostCapabilities:
+        """Architecture and domain types that really work."""
+        with translated("read the host's capabilities"):
+            xml = str(self._handle.getCapabilities())
+        return parse_capabilities(xml, self._kvm_works())
+
+    def _kvm_works(self) -> bool:
+        if not self.is_local_hypervisor:
+            return True  # Only libvirt's own word is to be had from afar.
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            capable = cpu_can_virtualise(os.uname().machine, file.read())
+        return capable and os.path.exists("/dev/kvm")
+
+    def versions(self) -> Tuple[str, str]:
+        """(libvirt's, the hypervisor's) version, each as ``major.minor.release``."""
+        with translated("read versions"):
+            numbers = (self._handle.getLibVersion(), self._handle.getVersion())
+        first, second = (f"{n // 1000000}.{n // 1000 % 1000}.{n % 1000}" for n in numbers)
+        return first, second
+
+    def hostname(self) -> str:
+        """The host's name."""
+        with translated("read the host's name"):
+            return str(self._handle.getHostname())
+
+    def cores_and_memory(self) -> Tuple[int, int]:
+        """(processors, memory in bytes)."""
+        with translated("read the host's size"):
+            info = self._handle.getInfo()
+        return int(info[2]), int(info[1]) * 1024 * 1024
+
+    def memory_statistics(self) -> Dict[str, int]:
+        """``total``, ``free``, ``buffers``, ``cached`` in bytes."""
+        with translated("read the host's memory"):
+            found = self._handle.getMemoryStats(-1, 0)
+        return {str(name): int(kibibytes) * 1024 for name, kibibytes in found.items()}
+
+    def cpu_statistics(self) -> Dict[str, int]:
+        """``kernel``, ``user``, ``idle``, ``iowait`` since boot in nanoseconds."""
+        with translated("read the host's processor times"):
+            found = self._handle.getCPUStats(-1, 0)
+        return {str(name): int(value) for name, value in found.items()}
+
+    def domains(self) -> List[Domain]:
+        """All domains, running or not."""
+        with translated("list guests"):
+            return [Domain(handle) for handle in self._handle.listAllDomains(0)]
+
+    def find_domain(self, guest_id: Optional[str], name: Optional[str]) -> Optional[Domain]:
+        """A domain by id, or by name when no id is given."""
+        try:
+            with translated(f"find guest {guest_id or name}"):
+                if guest_id is not None:
+                    return Domain(self._handle.lookupByUUIDString(guest_id))
+                return Domain(self._handle.lookupByName(name))
+        except NotFound:
+            return None
+
+    def define_domain(self, xml: str) -> Domain:
+        """Define a domain, or redefine the one of the same id."""
+        with translated("define the guest"):
+            return Domain(self._handle.defineXML(xml))
+
+    def pools(self) -> List[Pool]:
+        """All storage pools."""
+        with translated("list storage pools"):
+            return [Pool(handle) for handle in self._handle.listAllStoragePools(0)]
+
+    def find_pool(self, name: str) -> Optional[Pool]:
+        """A storage pool by name."""
+        try:
+            with translated(f"find pool {name}"):
+                return Pool(self._handle.storagePoolLookupByName(name))
+        except NotFound:
+            return None
+
+    def define_pool(self, xml: str) -> Pool:
+        """Define a storage pool."""
+        with translated("define the storage pool"):
+            return Pool(self._handle.storagePoolDefineXML(xml, 0))

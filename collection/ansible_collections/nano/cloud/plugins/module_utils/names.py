@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Rules for the words that users choose: names, ids, MACs, paths, text; and names made from ids.
+
+Every ``check_*`` returns its value in canonical spelling or raises InvalidInput that names the
+field and the rule. All are pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+import uuid
+from typing import Tuple
+
+from .constants import MAX_TEXT_LENGTH, SERIAL_LOG_DIRECTORY
+from .errors import InvalidInput
+
+_GUEST_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_SIMPLE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_BRIDGE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_CHECKSUMS = {"sha256": 64, "sha512": 128, "sha1": 40}
+# What XML 1.0 cannot carry, and control characters, which only serve to deceive readers of logs.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+
+
+def check_guest_name(name: str, field: str = "name") -> str:
+    """A domain name: letters, digits, ``_``, ``.`` and ``-``, 1 to 128 of them."""
+    if not _GUEST_NAME.fullmatch(name) or not name.strip("."):
+        raise InvalidInput(
+            f"{field} {name[:140]!r} is not a guest name: "
+            "use 1 to 128 letters, digits, '_', '.', '-'",
+            field=field,
+        )
+    return name
+
+
+def check_pool_name(name: str, field: str = "pool") -> str:
+    """A libvirt storage pool's name that is a plain file name too."""
+    return _matching(_SIMPLE_NAME, name, field, "a pool name: letters, digits, '_', '.', '-'")
+
+
+def check_image_id(image_id: str, field: str = "id") -> str:
+    """An image's id: a plain file name without its suffix."""
+    return _matching(_SIMPLE_NAME, image_id, field, "an image id: letters, digits, '_', '.', '-'")
+
+
+def check_bridge_name(name: str, field: str = "network.bridge") -> str:
+    """A Linux network interface name, at most 15 characters."""
+    return _matching(_BRIDGE_NAME, name, field, "a bridge name: at most 15 characters")
+
+
+def check_guest_id(guest_id: str, field: str = "id") -> str:
+    """A UUID in lower case with dashes."""
+    try:
+        return str(uuid.UUID(guest_id))
+    except ValueError:
+        raise InvalidInput(f"{field} {guest_id[:60]!r} is not a UUID", field=field) from None
+
+
+def check_mac(mac: str, field: str = "network.mac") -> str:
+    """A unicast MAC address in lower case with colons."""
+    canonical = mac.strip().lower().replace("-", ":")
+    _matching(_MAC, canonical, field, "a MAC address such as 00:16:3e:12:34:56")
+    if int(canonical[:2], 16) & 1:
+        raise InvalidInput(f"{field} {canonical} is a multicast address", field=field)
+    return canonical
+
+
+def check_listen_address(address: str, field: str = "display.listen") -> str:
+    """An IPv4 or IPv6 address to listen on."""
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        raise InvalidInput(f"{field} {address[:60]!r} is not an IP address", field=field) from None
+
+
+def check_text(text: str, field: str, limit: int = MAX_TEXT_LENGTH) -> str:
+    """Plain text of one line, any script, without control characters."""
+    if len(text) > limit:
+        raise InvalidInput(f"{field} is longer than {limit} characters", field=field)
+    if _UNPRINTABLE.search(text):
+        raise InvalidInput(f"{field} contains a control character", field=field)
+    return text
+
+
+def check_absolute_path(path: str, field: str = "path") -> str:
+    """A normalised absolute path below the root directory."""
+    check_text(path, field, limit=1024)
+    parts = path.split("/")
+    if not path.startswith("/") or path == "/" or ".." in parts or "." in parts:
+        raise InvalidInput(
+            f"{field} {path!r} is not an absolute path without '.' and '..'", field=field
+        )
+    return "/" + "/".join(part for part in parts if part)
+
+
+def check_checksum(checksum: str, field: str = "checksum") -> Tuple[str, str]:
+    """``"sha256:<hex>"`` (also sha512, sha1) → (algorithm, lower-case hex digest)."""
+    algorithm, _colon, digest = checksum.strip().lower().partition(":")
+    length = _CHECKSUMS.get(algorithm)
+    if length is None or not re.fullmatch(f"[0-9a-f]{{{length}}}", digest):
+        raise InvalidInput(
+            f"{field} must be ALGORITHM:HEX with one of {', '.join(sorted(_CHECKSUMS))}",
+            field=field,
+        )
+    return algorithm, digest
+
+
+def volume_name(guest_id: str, index: int) -> str:
+    """The volume of a guest's disk: index 0 is the system disk, 1 the first data disk."""
+    return f"{guest_id}_sys.qcow2" if index == 0 else f"{guest_id}_{index - 1}.qcow2"
+
+
+def is_volume_of(guest_id: str, name: str) -> bool:
+    """Whether a volume has one of the names that ``volume_name`` makes for this guest."""
+    return re.fullmatch(re.escape(guest_id) + r"_(sys|[0-9]+)\.qcow2", name) is not None
+
+
+def image_file_name(image_id: str, image_format: str) -> str:
+    """The file of a cached image inside its pool."""
+    return f"{image_id}.{image_format}"
+
+
+def mac_of(guest_id: str) -> str:
+    """A MAC for a guest that was given none: the same one whenever it is asked for."""
+    digest = hashlib.sha256(guest_id.encode()).hexdigest()
+    return f"00:16:3e:{digest[0:2]}:{digest[2:4]}:{digest[4:6]}"
+
+
+def serial_log_path(guest_id: str) -> str:
+    """Where a guest's serial console is logged. By id: a rename must not lose the log."""
+    return f"{SERIAL_LOG_DIRECTORY}/{guest_id}.serial.log"
+
+
+def _matching(pattern: re.Pattern[str], value: str, field: str, what: str) -> str:
+    if not pattern.fullmatch(value):
+        raise InvalidInput(f"{field} {value[:140]!r} is not {what}", field=field)
+    return value

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Room in storage pools, asked of the file system where libvirt only remembers its last look."""
+
+from __future__ import annotations
+
+import os
+from typing import Tuple
+
+from . import pool_xml
+from .errors import Conflict, NoSpace, NotFound
+from .libvirt_host import LibvirtHost
+from .libvirt_storage import Pool
+
+
+def usable_pool(host: LibvirtHost, name: str) -> Pool:
+    """A pool that volumes can be made in.
+
+    :raises NotFound: there is none of that name.
+    :raises Conflict: it is not active.
+    """
+    pool = host.find_pool(name)
+    if pool is None:
+        raise NotFound(f"storage pool {name} does not exist on this host", pool=name)
+    if not pool.is_active():
+        raise Conflict(f"storage pool {name} is not active: start it first", pool=name)
+    return pool
+
+
+def pool_sizes(host: LibvirtHost, pool: Pool) -> Tuple[int, int]:
+    """(capacity, available) in bytes, as true as they can be had."""
+    path = pool_xml.parse(pool.xml()).path
+    if host.is_local_hypervisor and path and os.path.isdir(path):
+        found = os.statvfs(path)
+        return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+    info = pool.info()
+    return info.capacity_bytes, info.available_bytes
+
+
+def check_space(host: LibvirtHost, pool: Pool, needed_bytes: int) -> None:
+    """Refuse what could not be filled: disks are thin, but promised space should exist.
+
+    :raises NoSpace: with both figures.
+    """
+    available = pool_sizes(host, pool)[1]
+    if needed_bytes > available:
+        raise NoSpace(
+            f"storage pool {pool.name} has {available} bytes available but {needed_bytes} are "
+            "needed: free some space, or ask for smaller disks",
+            pool=pool.name,
+            needed_bytes=needed_bytes,
+            available_bytes=available,
+        )

@@ -1,0 +1,299 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Ansible module nano.cloud.guest."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: guest
+short_description: Manage a guest on a libvirt host
+version_added: 1.0.0
+description:
+  - Creates a guest with its disks, changes it in place, or removes it with its disks.
+  - A guest is never made anew to change it. A change that would lose data is refused.
+  - An option that is left out keeps what the guest has; a new guest gets the default named there.
+  - Changes are always written to the persistent definition, and made in the running guest where
+    libvirt can do that simply. RV(restart_required) names what waits for the next start.
+  - Elements of the definition that this module does not know stay as they are.
+  - A creation that fails leaves nothing behind. One that was killed is completed, or removed, by
+    the next run for the same guest.
+author:
+  - The nano-cloud developers (@nano-cloud)
+extends_documentation_fragment:
+  - nano.cloud.attributes
+  - nano.cloud.attributes.writer
+  - nano.cloud.attributes.actiongroup
+  - nano.cloud.connection
+  - nano.cloud.connection.lock
+options:
+  state:
+    description: Whether the guest exists.
+    type: str
+    choices: [present, absent]
+    default: present
+  name:
+    description:
+      - Name of the guest, 1 to 128 letters, digits, C(_), C(.) and C(-). Required to create one.
+      - With O(id) of a guest that has another name and does not run, the guest is renamed.
+    type: str
+  id:
+    description:
+      - UUID of the guest. Names the guest when given, else O(name) does.
+      - A new guest gets a random one by default.
+    type: str
+  owner:
+    description: Who the guest belongs to. Plain text in the guest's metadata.
+    type: str
+  group:
+    description: Which group the guest belongs to. Plain text in the guest's metadata.
+    type: str
+  template:
+    description: Which template the guest was made from. Plain text in the guest's metadata.
+    type: str
+  cores:
+    description: Number of virtual processors, 1 or even. Required to create a guest.
+    type: int
+  memory_bytes:
+    description: Memory, at least 16 MiB, rounded up to MiB. Required to create a guest.
+    type: int
+  pool:
+    description: Storage pool of the disks. By default V(default). Disks are not moved.
+    type: str
+  disks:
+    description:
+      - The hard disks, the system disk first. A new guest has none by default.
+      - A larger O(disks[].size_bytes) grows a disk, further entries add disks.
+      - Smaller sizes, fewer entries or another image are refused.
+    type: list
+    elements: dict
+    suboptions:
+      size_bytes:
+        description: Size that the guest sees, rounded up to 512.
+        type: int
+        required: true
+      image:
+        description: Id of an image in O(image_pool) to make the disk from. First disk only.
+        type: str
+      full_copy:
+        description:
+          - Make an independent copy of the image instead of a layer on top of it.
+          - Matters only while the disk is being made.
+        type: bool
+        default: false
+  image_pool:
+    description: Storage pool of the images, see M(nano.cloud.image).
+    type: str
+    default: nano-images
+  network:
+    description: The network card.
+    type: dict
+    suboptions:
+      bridge:
+        description: Bridge of the host that it is on. By default V(br0).
+        type: str
+      mac:
+        description: MAC address. By default one that follows from the guest's id.
+        type: str
+      model:
+        description: Model of the card. By default V(virtio).
+        type: str
+        choices: [virtio, e1000, rtl8139]
+  disk_bus:
+    description: Bus of the disks. By default V(scsi).
+    type: str
+    choices: [scsi, sata, ide, virtio]
+  video:
+    description: Video card. By default V(vga).
+    type: str
+    choices: [vga, cirrus, qxl, virtio, none]
+  display:
+    description: How the guest's screen is reached.
+    type: dict
+    suboptions:
+      protocol:
+        description: By default V(vnc).
+        type: str
+        choices: [vnc, spice]
+      listen:
+        description: Address to listen on. By default V(127.0.0.1).
+        type: str
+      port:
+        description: Port to listen on. By default, and with V(0), each start chooses one.
+        type: int
+      password:
+        description:
+          - Password of the display; an empty one removes it. VNC takes at most 8 characters.
+        type: str
+  usb:
+    description: USB controller; empty leaves it to libvirt. By default V(nec-xhci).
+    type: str
+    choices: ['', nec-xhci]
+  tablet:
+    description: Bus of the tablet that makes the pointer follow; empty for none. By default V(usb).
+    type: str
+    choices: ['', usb, virtio]
+  agent:
+    description: Whether there is a channel to the guest agent. By default V(true).
+    type: bool
+  serial_log:
+    description:
+      - Whether the serial console is logged to C(/var/log/libvirt/qemu/ID.serial.log) on the host.
+        By default V(false).
+    type: bool
+  cpu_priority:
+    description:
+      - Share of the host's processors. V(high) weighs 2000 and is not limited, V(medium) weighs
+        1000 and V(low) 500, with at most a half and a quarter of each virtual processor.
+      - By default V(high). Changed while the guest runs.
+    type: str
+    choices: [high, medium, low]
+  disk_limits:
+    description:
+      - What each of the guest's disks may do; V(0) is unlimited, which is the default.
+      - Changed while the guest runs.
+    type: dict
+    suboptions:
+      read_bytes_sec:
+        description: Bytes that may be read in a second.
+        type: int
+      write_bytes_sec:
+        description: Bytes that may be written in a second.
+        type: int
+      read_iops_sec:
+        description: Reads in a second.
+        type: int
+      write_iops_sec:
+        description: Writes in a second.
+        type: int
+  network_limits:
+    description:
+      - What the network card may do; V(0) is unlimited, which is the default. Rounded up to KiB.
+      - Up to twice as much is let through until one second's worth has been used up.
+      - Changed while the guest runs. The host's kernel needs C(sch_htb), C(sch_sfq) and
+        C(act_police); without them a guest with limits does not start.
+    type: dict
+    suboptions:
+      receive_bytes_sec:
+        description: Bytes that the guest may receive in a second.
+        type: int
+      send_bytes_sec:
+        description: Bytes that the guest may send in a second.
+        type: int
+  auto_start:
+    description: Whether the guest starts with the host. By default V(false).
+    type: bool
+  domain_type:
+    description:
+      - V(kvm) uses the processor's virtualisation, V(qemu) emulates.
+      - V(auto), the default for a new guest, uses KVM where it really works.
+    type: str
+    choices: [auto, kvm, qemu]
+  force:
+    description: With O(state=absent), end a running guest first, as pulling the plug does.
+    type: bool
+    default: false
+seealso:
+  - module: nano.cloud.guest_info
+  - module: nano.cloud.guest_power
+  - module: nano.cloud.image
+"""
+
+EXAMPLES = r"""
+- name: A guest whose system disk is made from an image
+  nano.cloud.guest:
+    name: admin.web1
+    owner: admin
+    group: admin
+    cores: 2
+    memory_bytes: "{{ 2 * 1024 ** 3 }}"
+    disks:
+      - size_bytes: "{{ 20 * 1024 ** 3 }}"
+        image: debian-12
+      - size_bytes: "{{ 50 * 1024 ** 3 }}"
+    network:
+      bridge: br0
+    auto_start: true
+
+- name: Give it more memory and a larger system disk
+  nano.cloud.guest:
+    name: admin.web1
+    memory_bytes: 4294967296
+    disks:
+      - size_bytes: 42949672960
+      - size_bytes: 53687091200
+
+- name: Keep it from disturbing others
+  nano.cloud.guest:
+    name: admin.web1
+    cpu_priority: low
+    disk_limits:
+      read_iops_sec: 500
+      write_iops_sec: 500
+    network_limits:
+      receive_bytes_sec: 12500000
+      send_bytes_sec: 12500000
+
+- name: Remove it, even if it runs
+  nano.cloud.guest:
+    name: admin.web1
+    state: absent
+    force: true
+"""
+
+RETURN = r"""
+guest:
+  description:
+    - The guest, as M(nano.cloud.guest_info) returns it; null when there is none.
+    - In check mode the guest as it is, or, where it would be created, as it would be.
+  returned: success
+  type: dict
+created:
+  description: Whether the guest was created, or completed.
+  returned: success
+  type: bool
+restart_required:
+  description: Options whose new value waits for the guest's next start.
+  returned: success
+  type: list
+  elements: str
+  sample: [cores, memory_bytes]
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.nano.cloud.plugins.module_utils.guest_service import (
+    ensure_absent,
+    ensure_present,
+)
+from ansible_collections.nano.cloud.plugins.module_utils.guest_spec import (
+    GUEST_ARGUMENTS,
+    guest_request,
+)
+from ansible_collections.nano.cloud.plugins.module_utils.libvirt_host import LibvirtHost
+from ansible_collections.nano.cloud.plugins.module_utils.module_runner import Result, run_module
+
+
+def ensure(params: Mapping[str, Any], host: LibvirtHost, check_mode: bool) -> Result:
+    """Make the guest what the options say."""
+    request, wait = guest_request(params), params["lock_timeout_seconds"]
+    if params["state"] == "present":
+        outcome = ensure_present(host, request, check_mode, wait)
+    else:
+        outcome = ensure_absent(host, request, params["force"], check_mode, wait)
+    values = {
+        "guest": outcome.guest,
+        "created": outcome.created,
+        "restart_required": outcome.restart_required,
+    }
+    return Result(outcome.differences, values, outcome.warnings)
+
+
+def main() -> None:
+    """Entry point of the module."""
+    run_module(GUEST_ARGUMENTS, ensure, required_one_of=[["id", "name"]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Ansible module nano.cloud.guest_power."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: guest_power
+short_description: Start, stop, reboot or reset a guest
+version_added: 1.0.0
+description:
+  - Brings a guest into a state of power, and waits until it is there.
+author:
+  - The nano-cloud developers (@nano-cloud)
+extends_documentation_fragment:
+  - nano.cloud.attributes
+  - nano.cloud.attributes.actiongroup
+  - nano.cloud.connection
+  - nano.cloud.connection.lock
+attributes:
+  diff_mode:
+    description: Returns what differs between the object as it is and as it is wanted.
+    support: full
+  idempotent:
+    description: A second run with the same options changes nothing.
+    support: partial
+    details: V(rebooted) and V(reset) act in each run.
+options:
+  id:
+    description: UUID of the guest. O(id) or O(name) is required.
+    type: str
+  name:
+    description: Name of the guest. Ignored when O(id) is given.
+    type: str
+  state:
+    description:
+      - V(running) starts a guest, lets a paused one go on, wakes a sleeping one.
+      - V(stopped) asks the guest to end, by its agent or by the power button, and waits.
+      - V(rebooted) stops a running guest and starts it, so that waiting changes take effect.
+      - V(reset) presses the reset button of a running guest.
+    type: str
+    required: true
+    choices: [running, stopped, rebooted, reset]
+  force:
+    description:
+      - With V(stopped) and V(rebooted), end the guest at once, as pulling the plug does.
+      - With V(running), start a crashed guest anew.
+    type: bool
+    default: false
+  timeout_seconds:
+    description: How long to wait for a guest that was asked to end.
+    type: int
+    default: 60
+  force_after_timeout:
+    description: End the guest when it has not ended in time, instead of failing.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Start a guest
+  nano.cloud.guest_power:
+    name: admin.web1
+    state: running
+
+- name: Stop a guest, after two minutes by force
+  nano.cloud.guest_power:
+    name: admin.web1
+    state: stopped
+    timeout_seconds: 120
+    force_after_timeout: true
+"""
+
+RETURN = r"""
+guest:
+  description: The guest, as M(nano.cloud.guest_info) returns it.
+  returned: success
+  type: dict
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.nano.cloud.plugins.module_utils.guest_power_service import ensure_power
+from ansible_collections.nano.cloud.plugins.module_utils.guest_power_spec import (
+    POWER_ARGUMENTS,
+    power_request,
+)
+from ansible_collections.nano.cloud.plugins.module_utils.libvirt_host import LibvirtHost
+from ansible_collections.nano.cloud.plugins.module_utils.module_runner import Result, run_module
+
+
+def ensure(params: Mapping[str, Any], host: LibvirtHost, check_mode: bool) -> Result:
+    """Bring the guest into the state."""
+    outcome = ensure_power(host, power_request(params), check_mode, params["lock_timeout_seconds"])
+    return Result(outcome.differences, {"guest": outcome.guest}, always_changed=outcome.acted)
+
+
+def main() -> None:
+    """Entry point of the module."""
+    run_module(POWER_ARGUMENTS, ensure, required_one_of=[["id", "name"]])
+
+
+if __name__ == "__main__":
+    main()

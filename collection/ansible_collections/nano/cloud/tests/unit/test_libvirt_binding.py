@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""libvirt's errors in our words; a missing binding is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.nano.cloud.plugins.module_utils import libvirt_binding
+from ansible_collections.nano.cloud.plugins.module_utils.errors import (
+    HypervisorError,
+    Unreachable,
+    Unsupported,
+)
+from ansible_collections.nano.cloud.plugins.module_utils.libvirt_host import LibvirtHost
+
+
+def test_a_missing_binding_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libvirt_binding, "libvirt", None)
+    with pytest.raises(Unsupported, match="python3-libvirt"):
+        LibvirtHost.open("test:///default")
+
+
+def test_nobody_answers() -> None:
+    with pytest.raises(Unreachable, match="is libvirtd running"):
+        LibvirtHost.open("qemu+unix:///system?socket=/nowhere/socket")
+
+
+def test_errors_carry_libvirts_code_and_say_what_was_tried(host: LibvirtHost) -> None:
+    with pytest.raises(HypervisorError, match="cannot define the guest: ") as caught:
+        host.define_domain("<domain type='test'/>")
+    assert caught.value.context["libvirt_code"]
+
+
+def test_absent_objects_are_none(host: LibvirtHost) -> None:
+    assert host.find_domain(None, "nobody") is None
+    assert host.find_domain("6a2e3f10-8b1c-4b7e-9a55-0d9d7c1f2e3a", None) is None
+    assert host.find_pool("nowhere") is None
+    pool = host.find_pool("default")
+    assert pool is not None
+    assert pool.find_volume("nothing") is None
+
+
+def test_local_paths_only_for_a_local_hypervisor(host: LibvirtHost) -> None:
+    assert not host.is_local_hypervisor
+    assert LibvirtHost(None, "qemu:///system").is_local_hypervisor
+    assert not LibvirtHost(None, "qemu+ssh://root@h/system").is_local_hypervisor

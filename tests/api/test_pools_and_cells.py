@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compute pools and cells on the wire, and cells as the inventory has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+
+from nano_api.cells.inventory import read_inventory, store_cells
+from nano_api.cells.tables import Cell
+from nano_api.cloud import Cloud
+from nano_api.errors import InvalidInput
+from nano_api.jobs.tables import Job
+
+OK = {"error_code": 0, "message": "", "data": ""}
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    path = tmp_path / "hosts.yml"
+    path.write_text(
+        "cells:\n"
+        "  children:\n"
+        "    rack1: {hosts: {c1: {ansible_host: 192.0.2.1, ansible_user: ops}}}\n"
+        "    rack2: {hosts: {c2: {ansible_host: 192.0.2.2, ansible_password: canary}}}\n"
+        "others: {hosts: {elsewhere: {}}}\n"
+    )
+    return path
+
+
+@pytest.fixture
+def cells(cloud: Cloud, inventory: Path) -> None:
+    with cloud.database.transaction() as session:
+        store_cells(session, read_inventory(inventory))
+
+
+def call(client: TestClient, method: str, path: str, **options: Any) -> Any:
+    reply = client.request(method, path, **options)
+    assert reply.status_code == 200
+    return reply.json()
+
+
+def test_a_new_system_has_its_default_pool(client: TestClient) -> None:
+    pool = {"name": "default", "enabled": True, "cells": 0, "storage": "", "network": ""}
+    assert call(client, "GET", "/compute_pools/")["data"] == [{**pool, "failover": False}]
+    assert call(client, "GET", "/compute_pools/default")["data"] == {**pool, "failover": False}
+
+
+def test_a_pool_is_made_with_and_without_a_body(client: TestClient) -> None:
+    assert call(client, "POST", "/compute_pools/p1") == OK
+    assert call(client, "POST", "/compute_pools/p2", json={}) == OK
+    names = [pool["name"] for pool in call(client, "GET", "/compute_pools/")["data"]]
+    assert names == ["default", "p1", "p2"]
+    assert call(client, "POST", "/compute_pools/p1")["message"] == "'p1' alrady exists"
+    assert call(client, "DELETE", "/compute_pools/p1") == OK
+    assert call(client, "GET", "/compute_pools/p1")["error_code"] == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "message"),
+    [
+        ("POST", "/compute_pools/a b", {}, "invalid pool 'a b'"),
+        ("POST", "/compute_pools/..", {}, ""),
+        ("POST", "/compute_pools/p", {"failover": True}, "using shared storage"),
+        ("POST", "/compute_pools/p", {"storage": "nfs1"}, "invalid storage pool 'nfs1'"),
+        ("POST", "/compute_pools/p", {"network": 5}, "invalid value for 'network'"),
+        ("PUT", "/compute_pools/default", {}, "no need to change"),
+        ("PUT", "/compute_pools/none", {}, "invalid pool 'none'"),
+        ("DELETE", "/compute_pools/none", None, "invalid pool 'none'"),
+        ("POST", "/compute_pool_cells/none/c1", None, "invalid pool 'none'"),
+        ("POST", "/compute_pool_cells/default/cx", None, "no cell 'cx': add it to the group"),
+        ("PUT", "/compute_pool_cells/default/c1", {}, "no cell 'c1' in pool 'default'"),
+        ("DELETE", "/compute_pool_cells/default/c1", None, "no cell 'c1' in pool 'default'"),
+    ],
+)
+@pytest.mark.usefixtures("cells")
+def test_what_cannot_be_is_refused_by_name(
+    client: TestClient, cloud: Cloud, method: str, path: str, body: Any, message: str
+) -> None:
+    envelope = client.request(method, path, json=body).json()
+    assert envelope["error_code"] in (400, 404, 409)
+    assert message in envelope["message"]
+    with cloud.database.reading() as session:
+        assert list(session.scalars(select(Job))) == []
+    assert len(call(client, "GET", "/compute_pools/")["data"]) == 1
+
+
+@pytest.mark.usefixtures("cells")
+def test_cells_come_from_the_inventory(client: TestClient) -> None:
+    listed = call(client, "GET", "/compute_pool_cells/")["data"]
+    assert listed == [
+        {"name": "c1", "address": "192.0.2.1", "enabled": True, "alive": False},
+        {"name": "c2", "address": "192.0.2.2", "enabled": True, "alive": False},
+    ]
+
+
+@pytest.mark.usefixtures("cells")
+def test_a_password_of_the_inventory_is_not_stored(cloud: Cloud) -> None:
+    for file in cloud.settings.data.glob("nano.db*"):
+        assert b"canary" not in file.read_bytes()
+
+
+@pytest.mark.usefixtures("cells")
+def test_a_cell_that_left_the_inventory_is_listed_no_more(
+    client: TestClient, cloud: Cloud, inventory: Path
+) -> None:
+    inventory.write_text("cells: {hosts: {c1: {ansible_host: 192.0.2.9}}}\n")
+    with cloud.database.transaction() as session:
+        store_cells(session, read_inventory(inventory))
+    listed = call(client, "GET", "/compute_pool_cells/")["data"]
+    assert [(cell["name"], cell["address"]) for cell in listed] == [("c1", "192.0.2.9")]
+
+
+@pytest.mark.usefixtures("cells")
+def test_a_cell_of_a_pool_is_switched_and_released(client: TestClient, cloud: Cloud) -> None:
+    with cloud.database.transaction() as session:
+        session.get_one(Cell, "c1").pool = "default"
+    assert call(client, "GET", "/compute_pools/default")["data"]["cells"] == 1
+    assert call(client, "DELETE", "/compute_pools/default")["message"].startswith("1 cell(s) left")
+    path = "/compute_pool_cells/default/c1"
+    again = call(client, "PUT", path, json={"enable": True})
+    assert again["message"] == "cell 'c1' already enabled"
+    assert call(client, "PUT", path, json={"enable": False}) == OK
+    assert call(client, "GET", path)["data"]["enabled"] is False
+    assert call(client, "POST", path)["message"] == "cell 'c1' already in pool 'default'"
+    assert call(client, "DELETE", path) == OK
+    assert call(client, "GET", "/compute_pool_cells/default")["data"] == []
+
+
+def test_an_inventory_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.yml"
+    path.write_text("cells: [not, hosts\n")
+    with pytest.raises(InvalidInput, match=r"inventory '.*hosts.yml' cannot be read"):
+        read_inventory(path)

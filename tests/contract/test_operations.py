@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operations agree with their playbooks, and their variables with the modules called there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+from nano_api.cells.tables import Cell
+from nano_api.clock import now
+from nano_api.cloud import Cloud
+from nano_api.content import CONTENT_ROOT, PLAYBOOKS
+from nano_api.guests.tables import Guest
+from nano_api.images.tables import DiskImage
+from nano_api.jobs import service as jobs
+from nano_api.jobs.service import Requester, Subject
+from nano_api.main import create_cloud
+from nano_api.operations import OPERATIONS
+from nano_api.operations.base import Operation, Playbook
+from nano_api.settings import Settings
+from nano_api.worker.untrusted import encode_untrusted
+
+MODULES = CONTENT_ROOT / "collection/ansible_collections/nano/cloud/plugins/modules"
+FRAGMENTS = MODULES.parent / "doc_fragments"
+GUEST = "0a50c4b1-3c1b-4f6b-9d6d-0d3e8f6f1c11"
+#: What playbooks register, as far as later tasks use it.
+REGISTERED = {"guest_create_made": {"guest": {"id": GUEST}}}
+PARAMETERS = {
+    "guest_change": {
+        "changes": {"name": "team.web2", "cores": 4, "memory_bytes": 1 << 29, "auto_start": True}
+    },
+    "guest_power": {"power_state": "running", "force": False},
+    "cell_assign": {"pool": "default"},
+}
+
+
+def playbooks_of(operation: Operation) -> set[Playbook]:
+    return {operation.playbook, operation.settle}
+
+
+ALL = sorted({(name, book.file) for name, op in OPERATIONS.items() for book in playbooks_of(op)})
+
+
+def tasks_in(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every task, also those of blocks and of roles that are imported."""
+    for item in items:
+        for part in ("tasks", "pre_tasks", "post_tasks", "block", "rescue", "always"):
+            yield from tasks_in(item.get(part, []))
+        role = item.get("ansible.builtin.import_role")
+        if role:
+            file = CONTENT_ROOT / "roles" / role["name"] / "tasks" / f"{role['tasks_from']}.yml"
+            yield from tasks_in(yaml.safe_load(file.read_text()))
+        if "hosts" not in item:
+            yield item
+
+
+def tasks_of(file: str) -> list[dict[str, Any]]:
+    return list(tasks_in(yaml.safe_load((PLAYBOOKS / file).read_text())))
+
+
+@pytest.mark.parametrize(("name", "file"), ALL)
+def test_every_step_is_a_task_of_its_playbook(name: str, file: str) -> None:
+    book = next(b for b in playbooks_of(OPERATIONS[name]) if b.file == file)
+    names = [task.get("name") for task in tasks_of(file)]
+    for step in book.steps:
+        assert names.count(step.task) == 1, step.task
+    assert book.read_back in names
+    assert sum(step.weight for step in book.steps) == 100
+
+
+def documented_options(module: str) -> dict[str, Any]:
+    """The argument specification that a module's documentation describes."""
+    source = (MODULES / f"{module}.py").read_text()
+    documentation = yaml.safe_load(source.split('DOCUMENTATION = r"""')[1].split('"""')[0])
+    options: dict[str, Any] = dict(documentation.get("options") or {})
+    options["uri"] = {"type": "str"}
+    options["lock_timeout_seconds"] = {"type": "int"}
+    return _as_specification(options)
+
+
+def _as_specification(options: dict[str, Any]) -> dict[str, Any]:
+    specification = {}
+    for name, option in options.items():
+        wanted = {k: option[k] for k in ("type", "required", "choices", "elements") if k in option}
+        if "suboptions" in option:
+            wanted["options"] = _as_specification(option["suboptions"])
+        specification[name] = wanted
+    return specification
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A database with a cell, an image and a guest that uses every field."""
+    cloud = create_cloud(Settings(data=tmp_path_factory.mktemp("data")))
+    with cloud.database.transaction() as session:
+        session.add(Cell(name="c1", address="192.0.2.1", pool="default"))
+        session.add(
+            DiskImage(
+                id="image-1",
+                name="tiny",
+                owner="admin",
+                group="team",
+                tags=[],
+                format="qcow2",
+                size_bytes=1 << 20,
+                virtual_size_bytes=1 << 24,
+                sha1="0" * 40,
+                sha256="0" * 64,
+                created=True,
+                created_at=now(),
+                modified_at=now(),
+            )
+        )
+        session.flush()
+        session.add(
+            Guest(
+                id=GUEST,
+                name="team.web1",
+                owner="admin",
+                group="team",
+                pool="default",
+                cell="c1",
+                cores=2,
+                memory_bytes=1 << 28,
+                disks=[1 << 28, 1 << 26],
+                template_id="centos-7",
+                hardware={
+                    "operating_system": "linux",
+                    "disk": "scsi",
+                    "network": "virtio",
+                    "display": "vga",
+                    "control": "vnc",
+                    "usb": "nec-xhci",
+                    "tablet": "usb",
+                },
+                image_id="image-1",
+                modules=["qemu"],
+                auto_start=True,
+                mac="00:16:3e:00:00:01",
+                display_port=5901,
+                monitor_secret_sealed=cloud.secrets.seal("password"),
+            )
+        )
+    yield cloud
+    cloud.database.close()
+
+
+def trusted(value: Any) -> Any:
+    """What stands in a playbook is evaluated; what a user says never is."""
+    if isinstance(value, str):
+        return trust_as_template(value)
+    if isinstance(value, dict):
+        return {key: trusted(item) for key, item in value.items()}
+    return [trusted(item) for item in value] if isinstance(value, list) else value
+
+
+def variables_of(cloud: Cloud, operation: Operation) -> dict[str, Any]:
+    subject = Subject("guest", GUEST, "team.web1")
+    if operation.name == "cell_assign":
+        subject = Subject("cell", "c1", "c1")
+    with cloud.database.transaction() as session:
+        job = jobs.submit(
+            session,
+            operation.name,
+            subject=subject,
+            cells=["c1"],
+            requester=Requester("admin", ""),
+            parameters=PARAMETERS.get(operation.name),
+        )
+        variables = operation.variables(session, cloud, job).variables
+        session.rollback()
+    encode_untrusted(variables)
+    return variables
+
+
+@pytest.mark.parametrize(("name", "file"), ALL)
+def test_variables_fit_the_modules_that_the_playbook_calls(
+    name: str, file: str, cloud: Cloud
+) -> None:
+    variables = variables_of(cloud, OPERATIONS[name])
+    defaults_file = Path(CONTENT_ROOT / "roles/cell/defaults/main.yml")
+    play = yaml.safe_load((PLAYBOOKS / file).read_text())[0]
+    known = {
+        **trusted(play.get("vars", {})),
+        **yaml.safe_load(defaults_file.read_text()),
+        **REGISTERED,
+        **variables,
+        "nano_cell": "c1",
+        "nano_controller_urls": {"c1": "http://192.0.2.9:5870"},
+        "inventory_hostname": "c1",
+        "item": {"name": "default", "path": "/var/lib/libvirt/images"},
+    }
+    templar = Templar(loader=DataLoader(), variables=known)
+    checked = 0
+    for task in tasks_of(file):
+        for key, arguments in task.items():
+            if not key.startswith("nano.cloud."):
+                continue
+            module = key.removeprefix("nano.cloud.")
+            given = templar.template(trusted(arguments or {}))
+            result = ArgumentSpecValidator(documented_options(module)).validate(given)
+            assert result.error_messages == [], (task["name"], given)
+            checked += 1
+    assert checked, f"{file} calls no module of ours"
+
+
+def test_every_playbook_of_ours_reads_back_also_after_a_failure() -> None:
+    for operation in OPERATIONS.values():
+        for book in playbooks_of(operation):
+            plays = yaml.safe_load((PLAYBOOKS / book.file).read_text())
+            changing = [step for step in book.steps if step.changes]
+            if not changing:
+                continue
+            blocks = [item for item in plays[0]["tasks"] if "always" in item]
+            names = [task["name"] for block in blocks for task in block["always"]]
+            assert book.read_back in names, book.file
