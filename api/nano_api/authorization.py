@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from nano_api import API_PREFIX
+
 #: What belongs to a user and a group. The last three have rules of their own in ``access``.
 Kind = Literal["guest", "disk_image", "media_image", "policy_group", "job", "session", "user"]
 
@@ -230,8 +232,12 @@ _PARAMETER = re.compile(r"\{([^}:]*)[^}]*\}")
 
 
 def key_of(method: str, path: str) -> str:
-    """How the table calls a route: ``GET /guests/{}`` for ``GET`` and ``/guests/{id}/``."""
-    return f"{method} {_PARAMETER.sub('{}', path).rstrip('/')}"
+    """How the table calls a route: ``GET /guests/{}`` for ``GET`` and ``/guests/{id}/``.
+
+    The route of a websocket shows its path with the API's prefix, others without.
+    """
+    bare = path.removeprefix(API_PREFIX)
+    return f"{method} {_PARAMETER.sub('{}', bare).rstrip('/')}"
 
 
 def first_parameter(path: str) -> str:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from nano_api import __version__
+from nano_api import API_PREFIX, __version__
 from nano_api.access import authorize
 from nano_api.cloud import Cloud
 from nano_api.compute_pools.service import ensure_default
@@ -20,8 +20,6 @@ from nano_api.pages import install_pages
 from nano_api.schema_versions import upgrade
 from nano_api.secrets_box import SecretsBox
 from nano_api.settings import Settings
-
-PREFIX = "/api/v1"
 
 
 def create_cloud(settings: Settings) -> Cloud:
@@ -55,7 +53,7 @@ def create_app(settings: Settings, *, background: bool = True) -> FastAPI:
     app = FastAPI(
         title="nano-cloud",
         version=__version__,
-        openapi_url=f"{PREFIX}/openapi.json",
+        openapi_url=f"{API_PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -64,11 +62,11 @@ def create_app(settings: Settings, *, background: bool = True) -> FastAPI:
     )
     app.state.cloud = cloud
     install_error_replies(app)
-    app.add_middleware(Trail, prefix=PREFIX)
+    app.add_middleware(Trail, prefix=API_PREFIX)
     app.add_middleware(JsonBodies)
     from nano_api.routers import ROUTERS
 
     for router in ROUTERS:
-        app.include_router(router, prefix=PREFIX, dependencies=[Depends(authorize)])
-    install_pages(app, PREFIX)
+        app.include_router(router, prefix=API_PREFIX, dependencies=[Depends(authorize)])
+    install_pages(app, API_PREFIX)
     return app

@@ -13,7 +13,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from nano_api.main import PREFIX, create_app
+from nano_api import API_PREFIX
+from nano_api.main import create_app
 from nano_api.settings import Settings
 
 DOCUMENT = json.loads(Path(__file__).with_name("frontend-api-1.3.1.json").read_text())
@@ -55,7 +56,7 @@ def client(app: FastAPI) -> Iterator[TestClient]:
 @pytest.fixture(scope="module")
 def described(client: TestClient) -> dict[str, Any]:
     """Our own description."""
-    found: dict[str, Any] = client.get(f"{PREFIX}/openapi.json").json()
+    found: dict[str, Any] = client.get(f"{API_PREFIX}/openapi.json").json()
     return found
 
 
@@ -67,7 +68,7 @@ def shape(path: str) -> str:
 
 def routed(described: dict[str, Any]) -> set[tuple[str, str]]:
     return {
-        (method.upper(), shape(path.removeprefix(PREFIX)))
+        (method.upper(), shape(path.removeprefix(API_PREFIX)))
         for path, operations in described["paths"].items()
         for method in operations
     }
@@ -112,7 +113,7 @@ def test_without_a_session_nothing_is_told_or_done(
     open_to_all = {("GET", "/system"), ("POST", "/system"), ("POST", "/sessions")}
     for path, operations in described["paths"].items():
         for method in operations:
-            where = path.removeprefix(PREFIX)
+            where = path.removeprefix(API_PREFIX)
             if (method.upper(), shape(where)) in open_to_all:
                 continue
             plain = re.sub(r"\{[^}]*\}", "x", path)
@@ -123,7 +124,7 @@ def test_without_a_session_nothing_is_told_or_done(
 
 
 def test_the_api_page_works_without_the_internet(client: TestClient) -> None:
-    page = client.get(f"{PREFIX}/docs").text
+    page = client.get(f"{API_PREFIX}/docs").text
     for address in re.findall(r'(?:src|href)="([^"]+)"', page):
-        assert address.startswith(PREFIX), address
+        assert address.startswith(API_PREFIX), address
         assert client.get(address).status_code == 200, address

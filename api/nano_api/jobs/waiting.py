@@ -8,6 +8,7 @@ import time
 
 from starlette.concurrency import run_in_threadpool
 
+from nano_api import API_PREFIX
 from nano_api.cloud import Cloud
 from nano_api.errors import JobFailed, NoAnswerInTime
 from nano_api.jobs import service
@@ -36,7 +37,7 @@ async def wait(cloud: Cloud, job_id: str) -> Job:
         if time.monotonic() > deadline:
             raise NoAnswerInTime(
                 f"no answer within {cloud.settings.job_wait_seconds:.0f} s; job {job.id} goes on: "
-                f"see /api/v1/jobs/{job.id}"
+                f"see {API_PREFIX}/jobs/{job.id}"
             )
         await asyncio.sleep(_POLL_SECONDS)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from nano_api import API_PREFIX
 from nano_api.cloud import Cloud
 from nano_api.guests.tables import Guest
 from nano_api.images.service import get_ready_image, ticket_purpose
@@ -50,7 +51,7 @@ def image_source(session: Session, cloud: Cloud, image_id: str) -> tuple[dict[st
     ticket = cloud.secrets.ticket(ticket_purpose(image.id))
     source = {
         "id": image.id,
-        "path": f"/api/v1/disk_images/{image.id}/file/",
+        "path": f"{API_PREFIX}/disk_images/{image.id}/file/",
         "format": image.format,
         "checksum": f"sha256:{image.sha256}",
         "bearer_token": ticket,
