@@ -1,199 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every module through Ansible and ssh on a real cell: real libvirt, real QEMU, a guest that boots.
-
-Each change runs three times: in check mode, for real, and again, when nothing may change.
-"""
+"""Guests, power, images and pools on a real cell: real libvirt, real QEMU, a guest that boots."""
 
 from __future__ import annotations
 
-import functools
 import json
 import subprocess
-import sys
-import threading
-import time
-import uuid
-from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.lab.cell import Cell
-from tests.lab.fixtures import lab  # noqa: F401
-from tests.lab.lab import Lab
-
-pytestmark = pytest.mark.lab
-
-REPOSITORY = Path(__file__).parents[6]
-MIB, GIB = 2**20, 2**30
-IMAGE_VIRTUAL_LIMIT = 8 * GIB
-
-
-class _Unsafe(str):
-    """Text that Ansible must not take for a template."""
-
-
-class _Dumper(yaml.SafeDumper):
-    pass
-
-
-_Dumper.add_representer(
-    _Unsafe, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text), style='"')
+from ansible_collections.nano.cloud.tests.integration.site import (
+    GIB,
+    MIB,
+    REPOSITORY,
+    Site,
+    basis,
+    console,
+    wait_for,
 )
 
-
-def _untemplated(value: Any) -> Any:
-    if isinstance(value, str):
-        return _Unsafe(value) if value else value  # Ansible reads an empty one as nothing.
-    if isinstance(value, dict):
-        return {key: _untemplated(inner) for key, inner in value.items()}
-    return [_untemplated(inner) for inner in value] if isinstance(value, list) else value
-
-
-class Site:
-    """Modules called on one cell by playbooks of one task."""
-
-    def __init__(self, laboratory: Lab, cell: Cell, folder: Path) -> None:
-        self.lab = laboratory
-        self.cell = cell
-        self._result = folder / "result.json"
-        self._playbook = folder / "play.yml"
-
-    def command(self, module: str, *flags: str, **options: Any) -> list[str]:
-        task = {f"nano.cloud.{module}": _untemplated(options)}
-        keep = {"content": "{{ result | to_json }}", "dest": str(self._result), "mode": "0600"}
-        play = {
-            "hosts": self.cell.name,
-            "gather_facts": False,
-            "tasks": [
-                {**task, "register": "result", "ignore_errors": True},
-                {
-                    "ansible.builtin.copy": keep,
-                    "delegate_to": "localhost",
-                    "check_mode": False,
-                    "diff": False,
-                },
-            ],
-        }
-        self._playbook.write_text(yaml.dump([play], Dumper=_Dumper))
-        program = Path(sys.executable).with_name("ansible-playbook")
-        inventory = str(self.lab.inventory_path)
-        return [str(program), "-i", inventory, *flags, str(self._playbook)]
-
-    def run(self, module: str, *flags: str, **options: Any) -> dict[str, Any]:
-        """The module's result; ``error`` is in it when it failed."""
-        done = subprocess.run(
-            self.command(module, *flags, **options),
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert self._result.exists(), done.stdout + done.stderr
-        result: dict[str, Any] = json.loads(self._result.read_text())
-        self._result.unlink()
-        return result
-
-    def forget(self) -> None:
-        """Drop the result of a run that was started by hand."""
-        self._result.unlink(missing_ok=True)
-
-    def check_then_real_then_again(self, module: str, **options: Any) -> dict[str, Any]:
-        foretold = self.run(module, "--check", "--diff", **options)
-        assert foretold.get("changed"), foretold
-        real = self.run(module, "--diff", **options)
-        assert real.get("changed"), real
-        assert foretold["diff"] == real["diff"]
-        again = self.run(module, "--diff", **options)
-        assert again.get("changed") is False, again
-        return real
-
-    def shell(self, text: str) -> str:
-        return self.cell.run(["sh", "-c", text]).stdout.strip()
-
-    def guest(self, guest_id: str) -> dict[str, Any]:
-        guests = self.run("guest_info", id=guest_id)["guests"]
-        assert len(guests) == 1
-        found: dict[str, Any] = guests[0]
-        return found
-
-
-@pytest.fixture(scope="module")
-def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:  # noqa: F811
-    cell = lab.cells[0]
-    playbook = Path(sys.executable).with_name("ansible-playbook")
-    done = subprocess.run(
-        [playbook, "-i", lab.inventory_path, "--limit", cell.name, "playbooks/cell_onboard.yml"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    return Site(lab, cell, tmp_path_factory.mktemp("results"))
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_arguments: Any) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def web(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A folder and its URL, reachable from the cells only."""
-    folder = tmp_path_factory.mktemp("web")
-    handler = functools.partial(_Quiet, directory=str(folder))
-    server = ThreadingHTTPServer((site.lab.host_address, 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://{site.lab.host_address}:{server.server_port}", folder
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def image(site: Site, web: tuple[str, Path]) -> Iterator[dict[str, Any]]:
-    url, folder = web
-    (folder / "tiny.qcow2").write_bytes(site.lab.image_qcow2.read_bytes())
-    made = site.check_then_real_then_again("image", id="tiny", url=f"{url}/tiny.qcow2")
-    yield made["image"]
-    assert site.run("image", id="tiny", state="absent").get("changed")
-
-
-@pytest.fixture
-def guest_id(site: Site) -> Iterator[str]:
-    """An id; whatever the test made of it is removed, and nothing of it is left."""
-    new = str(uuid.uuid4())
-    yield new
-    site.run("guest", id=new, state="absent", force=True)
-    assert site.shell(f"find /var/lib/libvirt /var/log/libvirt -name '*{new}*'") == ""
-    assert site.shell(f"virsh domuuid {new} 2>/dev/null || true") == ""
-
-
-def basis(guest_id: str, **more: Any) -> dict[str, Any]:
-    name = f"test.{guest_id[:8]}"
-    disks = [{"size_bytes": 2 * GIB, "image": "tiny"}]
-    guest = {"id": guest_id, "name": name, "cores": 2, "memory_bytes": 128 * MIB, "disks": disks}
-    return {**guest, "serial_log": True, "display": {"password": "first"}, **more}
-
-
-def wait_for(what: str, look: Any, seconds: float = 90) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.5)
-    raise AssertionError(f"{what}: not within {seconds} s")
-
-
-def console(site: Site, guest_id: str) -> str:
-    return site.shell(f"cat /var/log/libvirt/qemu/{guest_id}.serial.log 2>/dev/null || true")
+pytestmark = pytest.mark.lab
 
 
 def test_cell_info(site: Site) -> None:
