@@ -22,7 +22,7 @@ from nano_api.authorization import (
 from nano_api.cloud import Cloud
 from nano_api.errors import Forbidden
 from nano_api.guests.tables import Guest
-from nano_api.images.tables import DiskImage
+from nano_api.images.tables import Image
 from nano_api.jobs.tables import Job
 from nano_api.security_policies.tables import SecurityPolicyGroup
 from nano_api.sessions.dependency import credential_of, identify, is_ticket
@@ -34,7 +34,8 @@ from nano_api.visibility import service as visibility
 #: Kind → the table whose rows have ``owner`` and ``group``, and the flag that shows them to it.
 OWNED_TABLES: Mapping[str, tuple[Any, visibility.Kind | None]] = {
     "guest": (Guest, "instance"),
-    "disk_image": (DiskImage, "disk_image"),
+    "disk_image": (Image, "disk_image"),
+    "media_image": (Image, "media_image"),
     "policy_group": (SecurityPolicyGroup, None),  # always shown to the group
 }
 

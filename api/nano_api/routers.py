@@ -11,7 +11,7 @@ from nano_api.compute_pools.router import router as compute_pools
 from nano_api.consoles.router import router as consoles
 from nano_api.guests.change_router import router as guest_changes
 from nano_api.guests.router import router as guests
-from nano_api.images.router import router as images
+from nano_api.images.router import disk_images, media_images
 from nano_api.instances.router import router as instances
 from nano_api.jobs.router import router as jobs
 from nano_api.logs.router import router as logs
@@ -38,7 +38,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     consoles,
     sessions,
     templates,
-    images,
+    media_images,
+    disk_images,
     security_policies,
     users,
     visibility,

@@ -73,6 +73,10 @@ class Settings(BaseSettings):
         """Where uploaded images are kept, under names the server made."""
         return self.data / "images"
 
+    def import_folder(self, kind: str) -> Path:
+        """Where an administrator lays files that shall become images of a kind."""
+        return self.data / "import" / f"{kind}_images"
+
     @property
     def log_folder(self) -> Path:
         """The API's log and, in ``jobs``, one log per job."""

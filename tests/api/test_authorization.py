@@ -19,7 +19,7 @@ from nano_api.authorization import OPERATOR_MENU, TABLE, Access, first_parameter
 from nano_api.cells.tables import Cell
 from nano_api.clock import now
 from nano_api.cloud import Cloud
-from nano_api.images.tables import DiskImage
+from nano_api.images.tables import Image
 from nano_api.main import create_app
 from nano_api.security_policies.tables import SecurityPolicyGroup
 from nano_api.sessions import service as sessions
@@ -103,7 +103,7 @@ def session_of(app: FastAPI) -> dict[str, str]:
         session.add(guest)
         common: dict[str, Any] = {"id": "g1", "name": "x", "owner": "owner", "group": "owner"}
         moment = now()
-        session.add(DiskImage(**common, tags=[], created_at=moment, modified_at=moment))
+        session.add(Image(**common, tags=[], created_at=moment, modified_at=moment))
         session.add(
             SecurityPolicyGroup(
                 **common, enabled=True, is_global=False, default_action="accept", rules=[]

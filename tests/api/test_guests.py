@@ -13,7 +13,7 @@ from nano_api.cells.tables import Cell
 from nano_api.clock import now
 from nano_api.cloud import Cloud
 from nano_api.guests.tables import Guest
-from nano_api.images.tables import DiskImage
+from nano_api.images.tables import Image
 from nano_api.jobs import service as jobs
 from nano_api.jobs.tables import Job, JobLock
 
@@ -231,7 +231,7 @@ def test_addresses_and_ports_are_never_given_twice(client: TestClient, cloud: Cl
 def test_an_image_larger_than_the_system_disk_is_refused(client: TestClient, cloud: Cloud) -> None:
     with cloud.database.transaction() as session:
         session.add(
-            DiskImage(
+            Image(
                 id="big",
                 name="big",
                 owner="admin",

@@ -42,9 +42,9 @@ def test_a_new_image_has_no_file_yet(client: TestClient, cloud: Cloud) -> None:
         cloud.database.reading() as session,
         pytest.raises(Conflict, match="image 'centos7' has no file yet; upload one first"),
     ):
-        service.get_ready_image(session, image_id)
+        service.get_ready_image(session, "disk", image_id)
     with cloud.database.reading() as session, pytest.raises(NotFound, match="invalid image 'x'"):
-        service.get_ready_image(session, "x")
+        service.get_ready_image(session, "disk", "x")
 
 
 def test_a_search_finds_own_images_by_any_of_the_tags(client: TestClient) -> None:
@@ -150,7 +150,7 @@ def test_an_image_is_kept_while_a_guest_is_made_from_it(client: TestClient, clou
         pytest.raises(Conflict, match=r"guest 'admin\.web' is being created from it"),
         cloud.database.transaction() as session,
     ):
-        service.delete(session, image_id, in_use=lambda _session, _image: ["admin.web"])
+        service.delete(session, "disk", image_id, in_use=lambda _session, _image: ["admin.web"])
     assert detail(client, image_id)["name"] == "base"
 
 
@@ -170,5 +170,5 @@ def test_a_ready_image_tells_everything_about_its_file(client: TestClient, cloud
     assert found["format"] == "qcow2"
     assert (found["sha1"], found["sha256"]) == (sha1(content), sha256(content))
     with cloud.database.reading() as session:
-        image = service.get_ready_image(session, image_id)
+        image = service.get_ready_image(session, "disk", image_id)
         assert (image.size_bytes, image.sha256) == (len(content), sha256(content))

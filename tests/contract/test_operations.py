@@ -18,7 +18,7 @@ from nano_api.clock import now
 from nano_api.cloud import Cloud
 from nano_api.content import CONTENT_ROOT, PLAYBOOKS
 from nano_api.guests.tables import Guest
-from nano_api.images.tables import DiskImage
+from nano_api.images.tables import Image
 from nano_api.jobs import service as jobs
 from nano_api.jobs.service import Requester, Subject
 from nano_api.main import create_cloud
@@ -102,7 +102,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with cloud.database.transaction() as session:
         session.add(Cell(name="c1", address="192.0.2.1", pool="default"))
         session.add(
-            DiskImage(
+            Image(
                 id="image-1",
                 name="tiny",
                 owner="admin",

@@ -29,6 +29,9 @@ PROGRAMS = {
 }  # fmt: skip
 
 
+_GROUP_NAMES = ("nano-lab-", "machine", "systemd-nspawn", "libvirt", "qemu")
+
+
 def snapshot() -> Snapshot:
     """Return what exists now, by kind: links, addresses, routes, mounts, firewall rules,
     control groups, processes, loop devices, files under /run and /var/lib, and forwarding.
@@ -95,11 +98,17 @@ def _firewall_rules() -> list[str]:
 
 
 def _control_groups() -> list[str]:
+    """Those that a lab, systemd-nspawn, or a libvirt gone astray makes.
+
+    Others come and go on a machine that does more than this.
+    """
     found = []
     for root in hierarchies():
         for directory, names, _ in os.walk(root):
             depth = len(Path(directory).relative_to(root).parts)
-            found += [str(Path(directory) / name) for name in names]
+            found += [
+                str(Path(directory) / name) for name in names if name.startswith(_GROUP_NAMES)
+            ]
             if depth >= 2:
                 names.clear()
     return found

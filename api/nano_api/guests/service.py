@@ -318,7 +318,7 @@ def _check_name_is_free(session: Session, pool: str, name: str) -> None:
 
 
 def _check_image(session: Session, order: GuestOrder) -> None:
-    image = images.get_ready_image(session, order.image_id)
+    image = images.get_ready_image(session, "disk", order.image_id)
     if image.virtual_size_bytes > order.disks[0]:
         size = image.virtual_size_bytes / (1 << 30)
         raise InvalidInput(

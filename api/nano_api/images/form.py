@@ -6,11 +6,12 @@ Fields: ``image`` (the file), ``checksum`` and ``format``, in any order; others 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from nano_api.errors import InvalidInput
-from nano_api.images.inspection import FORMATS
 from nano_api.images.store import IncomingFile
 
 _FILE_FIELD = "image"
@@ -38,7 +39,11 @@ def boundary_of(content_type: str) -> bytes:
 class UploadForm:
     """Feeds the file's bytes to an IncomingFile while it parses; blocking, not for two threads."""
 
-    def __init__(self, boundary: bytes, file: IncomingFile, max_file_bytes: int) -> None:
+    def __init__(
+        self, boundary: bytes, file: IncomingFile, max_file_bytes: int, formats: Sequence[str]
+    ) -> None:
+        """``formats`` are those that may be declared; the first is the default."""
+        self._formats = formats
         self._file = file
         self._max_file_bytes = max_file_bytes
         self._texts: dict[str, bytearray] = {}
@@ -95,8 +100,8 @@ class UploadForm:
 
     @property
     def image_format(self) -> str:
-        """The declared format, qcow2 unless the form says otherwise."""
-        return self._text("format") or FORMATS[0]
+        """The declared format, or the default."""
+        return self._text("format") or self._formats[0]
 
     def _text(self, field: str) -> str:
         raw = bytes(self._texts.get(field, b""))
@@ -174,9 +179,9 @@ class UploadForm:
                 raise InvalidInput(f"the field '{self._field}' is longer than it can be")
 
     def _part_end(self) -> None:
-        if self._field == "format" and self.image_format not in FORMATS:
+        if self._field == "format" and self.image_format not in self._formats:
             raise InvalidInput(
-                f"invalid value for 'format': use {' or '.join(FORMATS)}", field="format"
+                f"invalid value for 'format': use {' or '.join(self._formats)}", field="format"
             )
         if self._field == "checksum":
             self._declared_checksum()  # a wrong one is told before gigabytes have been sent

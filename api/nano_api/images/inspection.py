@@ -7,6 +7,7 @@ file. The inspector only looks at headers and never opens what they point at.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from oslo_utils.imageutils.format_inspector import (
@@ -17,9 +18,11 @@ from oslo_utils.imageutils.format_inspector import (
 )
 
 from nano_api.errors import InvalidInput, UnsafeImage
+from nano_api.images.tables import Kind
 
-#: Formats that an image may be uploaded in.
-FORMATS = ("qcow2", "raw")
+#: Formats that an image of a kind may be uploaded in; the first is the default.
+FORMATS: Mapping[Kind, tuple[str, ...]] = {"disk": ("qcow2", "raw"), "media": ("iso",)}
+ALL_FORMATS = tuple(each for formats in FORMATS.values() for each in formats)
 
 # Every known format shows itself in its first 2 MiB; a header that wants the whole file read
 # (as VMDK's with a footer does) shall not make us read it.
@@ -27,7 +30,17 @@ _HEAD_BYTES = 2 << 20
 _CHUNK_BYTES = 64 << 10
 
 # A raw disk with a partition table is recognised as "gpt" (MBR included).
-_ACCEPTED = {"qcow2": {"qcow2"}, "raw": {"raw", "gpt"}}
+_ACCEPTED = {"qcow2": {"qcow2"}, "raw": {"raw", "gpt"}, "iso": {"iso"}}
+
+_DISK_WAY_OUT = (
+    "convert it with 'qemu-img convert -O qcow2', or declare its format in the field 'format'"
+    f" ({' or '.join(FORMATS['disk'])})"
+)
+_WAYS_OUT = {
+    "qcow2": _DISK_WAY_OUT,
+    "raw": _DISK_WAY_OUT,
+    "iso": "upload an ISO 9660 or UDF image; a disk's image belongs to the disk images",
+}
 
 _VIOLATIONS = {
     "backing_file": "it has a backing file; flatten it with 'qemu-img convert -O qcow2'",
@@ -47,9 +60,7 @@ def inspect(path: Path, declared_format: str, max_virtual_size_bytes: int) -> in
     found = _detect(path, declared_format)
     if found.NAME not in _ACCEPTED[declared_format]:
         raise UnsafeImage(
-            f"the file is not {declared_format} but {_name(found)}; convert it with"
-            f" 'qemu-img convert -O qcow2', or declare its format in the field 'format'"
-            f" ({' or '.join(FORMATS)})",
+            f"the file is not {declared_format} but {_name(found)}; {_WAYS_OUT[declared_format]}",
             declared=declared_format,
             found=found.NAME,
         )
@@ -81,7 +92,10 @@ def _detect(path: Path, declared_format: str) -> FileInspector:
                 break
         wrapper.close()
     try:
-        found = wrapper.format
+        if declared_format == "iso":
+            found = _iso_among(wrapper.formats) or wrapper.format
+        else:
+            found = wrapper.format
     except ImageFormatError as error:
         raise UnsafeImage(
             f"the file is not plainly {declared_format}: {str(error).lower()};"
@@ -90,6 +104,12 @@ def _detect(path: Path, declared_format: str) -> FileInspector:
     if found is None:
         raise UnsafeImage("the file's format cannot be told")
     return found
+
+
+def _iso_among(matches: Sequence[FileInspector] | None) -> FileInspector | None:
+    """The ISO in a file that is one; it may have a partition table too, to boot from USB sticks."""
+    by_name = {match.NAME: match for match in matches or ()}
+    return by_name.get("iso") if by_name.keys() <= {"iso", "gpt"} else None
 
 
 def _name(found: FileInspector) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/disk_images/``: images, and their files going in and out."""
+"""``/disk_images/`` and ``/media_images/``: images, and their files going in and out."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from nano_api.envelope import Envelope, NanoRouter, reply
 from nano_api.errors import NotFound, Unauthenticated
 from nano_api.guests.service import guests_being_created_from
 from nano_api.images import service
+from nano_api.images.importing import import_files
 from nano_api.images.schemas import (
     DOWNLOAD_REPLIES,
-    UPLOAD_BODY,
     ChangeImageBody,
     CreateImageBody,
     ImageDetail,
     ImageSummary,
     NewImage,
+    OwnerBody,
     detail_of,
     summary_of,
+    upload_body,
 )
 from nano_api.images.store import ImageStore
+from nano_api.images.tables import Kind
 from nano_api.images.upload import receive_image, sweep_leftovers
 from nano_api.sessions.dependency import CurrentSession, identify, is_ticket
 
@@ -39,7 +42,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-router = NanoRouter(tags=["disk images"], lifespan=_lifespan)
+disk_images = NanoRouter(tags=["disk images"], lifespan=_lifespan)
+media_images = NanoRouter(tags=["media images"])
 
 _ticket_header = HTTPBearer(
     scheme_name="image ticket",
@@ -48,113 +52,139 @@ _ticket_header = HTTPBearer(
 )
 
 
-@router.get(
-    "/disk_image_search/",
+def _add_routes(router: NanoRouter, kind: Kind) -> None:
+    """The endpoints that both kinds have; the document's names for them differ by the kind only."""
+    noun, what = f"{kind}_image", f"{kind} image"
+    one = f"/{noun}s/{{image_id}}"
+
+    @router.get(
+        f"/{noun}_search/",
+        response_model=Envelope[list[ImageSummary]],
+        response_model_exclude_none=True,
+        summary=f"Search {what}s by tags",
+    )
+    def search_images(
+        cloud: CurrentCloud,
+        caller: CurrentSession,
+        tags: Annotated[list[str] | None, Query(description="any of these tags")] = None,
+    ) -> Any:
+        """The images that the caller may see, by group and name."""
+        with cloud.database.reading() as session:
+            groups = service.visible_groups(session, kind, caller)
+            images = service.search(session, kind, user=caller.user, groups=groups, tags=tags or ())
+            return reply([summary_of(image) for image in images])
+
+    @router.post(f"/{noun}s/", response_model=Envelope[NewImage], summary=f"Create a {what}")
+    def create_image(
+        cloud: CurrentCloud,
+        _caller: CurrentSession,
+        body: Annotated[CreateImageBody, Body(default_factory=CreateImageBody)],
+    ) -> Any:
+        """An image without a file; upload one to its ``file/`` next."""
+        with cloud.database.transaction() as session:
+            image = service.create(session, kind, **body.model_dump())
+        return reply({"id": image.id})
+
+    @router.patch(f"/{noun}s/", response_model=Envelope[str], summary=f"Import {what}s")
+    def synchronize(
+        cloud: CurrentCloud,
+        _caller: CurrentSession,
+        body: Annotated[OwnerBody, Body(default_factory=OwnerBody)],
+    ) -> Any:
+        """Take the files that lie in the server's import folder; forget images without a file."""
+        import_files(cloud, kind, owner=body.owner, group=body.group)
+        return reply()
+
+    @router.get(
+        one,
+        response_model=Envelope[ImageDetail],
+        response_model_exclude_none=True,
+        summary=f"Get a {what}",
+    )
+    def get_image(image_id: str, cloud: CurrentCloud, _caller: CurrentSession) -> Any:
+        """One image, with the progress of its upload."""
+        with cloud.database.reading() as session:
+            image = service.get_image(session, kind, image_id)
+            received_bytes = ImageStore(cloud.settings.image_folder).received_bytes(image.id)
+            return reply(detail_of(image, received_bytes))
+
+    @router.put(one, response_model=Envelope[str], summary=f"Change a {what}")
+    def change_image(
+        image_id: str,
+        cloud: CurrentCloud,
+        _caller: CurrentSession,
+        body: Annotated[ChangeImageBody, Body(default_factory=ChangeImageBody)],
+    ) -> Any:
+        """Change what the body gives; empty fields stay as they are."""
+        with cloud.database.transaction() as session:
+            service.change(session, kind, image_id, **body.model_dump())
+        return reply()
+
+    @router.delete(one, response_model=Envelope[str], summary=f"Delete a {what}")
+    def delete_image(image_id: str, cloud: CurrentCloud, _caller: CurrentSession) -> Any:
+        """The image and its file; an upload that goes on is ended. Guests keep their disks."""
+        with cloud.database.transaction() as session:
+            service.delete(session, kind, image_id, in_use=guests_being_created_from)
+        ImageStore(cloud.settings.image_folder).remove(image_id)
+        return reply()
+
+    async def upload_file(
+        image_id: str, request: Request, cloud: CurrentCloud, _caller: CurrentSession
+    ) -> Any:
+        """Answers when the file is stored and was found to be safe. After a failure, repeat it."""
+        await receive_image(cloud, kind, image_id, request)
+        return reply()
+
+    def download_file(
+        image_id: str,
+        request: Request,
+        cloud: CurrentCloud,
+        ticket: Annotated[HTTPAuthorizationCredentials | None, Security(_ticket_header)],
+    ) -> FileResponse:
+        """The file, or a part of it by ``Range``. Needs a session or a ticket for this image."""
+        if ticket is not None and is_ticket(request):
+            _check_ticket(cloud, image_id, ticket.credentials)
+        else:
+            identify(cloud, request)
+        return _file_of(cloud, kind, image_id)
+
+    for path, note in ((f"{one}/file/", ""), (f"/{noun}_files/{{image_id}}", " (document's path)")):
+        router.post(
+            path,
+            response_model=Envelope[str],
+            openapi_extra=upload_body(kind),
+            summary=f"Upload a {what}'s file{note}",
+        )(upload_file)
+        if kind == "media" or not note:  # the document has no such path for disk images
+            router.get(
+                path,
+                response_class=FileResponse,
+                responses=DOWNLOAD_REPLIES,
+                summary=f"Download a {what}'s file{note}",
+            )(download_file)
+
+
+_add_routes(disk_images, "disk")
+_add_routes(media_images, "media")
+
+
+@media_images.get(
+    "/media_images/",
     response_model=Envelope[list[ImageSummary]],
     response_model_exclude_none=True,
-    summary="Search disk images by tags",
+    summary="List media images",
 )
-def search_images(
-    cloud: CurrentCloud,
-    caller: CurrentSession,
-    tags: Annotated[list[str] | None, Query(description="images with any of these tags")] = None,
-) -> Any:
-    """The images that the caller may see, by group and name."""
+def list_media_images(cloud: CurrentCloud, caller: CurrentSession) -> Any:
+    """The images that the caller may see, as the search finds them."""
     with cloud.database.reading() as session:
-        groups = service.visible_groups(session, caller)
-        images = service.search(session, user=caller.user, groups=groups, tags=tags or ())
+        groups = service.visible_groups(session, "media", caller)
+        images = service.search(session, "media", user=caller.user, groups=groups)
         return reply([summary_of(image) for image in images])
 
 
-@router.post("/disk_images/", response_model=Envelope[NewImage], summary="Create a disk image")
-def create_image(
-    cloud: CurrentCloud,
-    _caller: CurrentSession,
-    body: Annotated[CreateImageBody, Body(default_factory=CreateImageBody)],
-) -> Any:
-    """An image without a file; upload one to ``/disk_images/{id}/file/`` next."""
-    with cloud.database.transaction() as session:
-        image = service.create(session, **body.model_dump())
-    return reply({"id": image.id})
-
-
-@router.get(
-    "/disk_images/{image_id}",
-    response_model=Envelope[ImageDetail],
-    response_model_exclude_none=True,
-    summary="Get a disk image",
-)
-def get_image(image_id: str, cloud: CurrentCloud, _caller: CurrentSession) -> Any:
-    """One image, with the progress of its upload."""
+def _file_of(cloud: Cloud, kind: Kind, image_id: str) -> FileResponse:
     with cloud.database.reading() as session:
-        image = service.get_image(session, image_id)
-        received_bytes = ImageStore(cloud.settings.image_folder).received_bytes(image.id)
-        return reply(detail_of(image, received_bytes))
-
-
-@router.put("/disk_images/{image_id}", response_model=Envelope[str], summary="Change a disk image")
-def change_image(
-    image_id: str,
-    cloud: CurrentCloud,
-    _caller: CurrentSession,
-    body: Annotated[ChangeImageBody, Body(default_factory=ChangeImageBody)],
-) -> Any:
-    """Change what the body gives; empty fields stay as they are."""
-    with cloud.database.transaction() as session:
-        service.change(session, image_id, **body.model_dump())
-    return reply()
-
-
-@router.delete(
-    "/disk_images/{image_id}", response_model=Envelope[str], summary="Delete a disk image"
-)
-def delete_image(image_id: str, cloud: CurrentCloud, _caller: CurrentSession) -> Any:
-    """The image and its file; an upload that goes on is ended. Guests keep their disks."""
-    with cloud.database.transaction() as session:
-        service.delete(session, image_id, in_use=guests_being_created_from)
-    ImageStore(cloud.settings.image_folder).remove(image_id)
-    return reply()
-
-
-@router.post(
-    "/disk_images/{image_id}/file/",
-    response_model=Envelope[str],
-    openapi_extra=UPLOAD_BODY,
-    summary="Upload a disk image's file",
-)
-@router.post(
-    "/disk_image_files/{image_id}",
-    response_model=Envelope[str],
-    openapi_extra=UPLOAD_BODY,
-    summary="Upload a disk image's file (the document's path)",
-)
-async def upload_file(
-    image_id: str, request: Request, cloud: CurrentCloud, _caller: CurrentSession
-) -> Any:
-    """Answers when the file is stored and was found to be safe. After a failure, upload again."""
-    await receive_image(cloud, image_id, request)
-    return reply()
-
-
-@router.get(
-    "/disk_images/{image_id}/file/",
-    response_class=FileResponse,
-    responses=DOWNLOAD_REPLIES,
-    summary="Download a disk image's file",
-)
-def download_file(
-    image_id: str,
-    request: Request,
-    cloud: CurrentCloud,
-    ticket: Annotated[HTTPAuthorizationCredentials | None, Security(_ticket_header)],
-) -> FileResponse:
-    """The file, or a part of it by ``Range``. Needs a session or a ticket for this image."""
-    if ticket is not None and is_ticket(request):
-        _check_ticket(cloud, image_id, ticket.credentials)
-    else:
-        identify(cloud, request)
-    with cloud.database.reading() as session:
-        image = service.get_ready_image(session, image_id)
+        image = service.get_ready_image(session, kind, image_id)
         path = ImageStore(cloud.settings.image_folder).path_of(image.id, image.format)
         if not path.is_file():
             raise NotFound(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disk images on the wire. Sizes are bytes, times the server's local ``YYYY-MM-DD HH:MM:SS``."""
+"""Images on the wire. Sizes are bytes, times the server's local ``YYYY-MM-DD HH:MM:SS``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field
 
 from nano_api.clock import wire_time
 from nano_api.envelope import WireModel
+from nano_api.images.inspection import FORMATS
 from nano_api.images.service import progress_of
-from nano_api.images.tables import DiskImage
+from nano_api.images.tables import Image, Kind
 
 
 class CreateImageBody(WireModel):
@@ -21,7 +22,9 @@ class CreateImageBody(WireModel):
     group: str = Field(default="", description="required")
     description: str = ""
     tags: list[str] = Field(default_factory=list)
-    guest: str = Field(default="", description="build it from this guest's system disk")
+    guest: str = Field(
+        default="", description="disk images: build it from this guest's system disk"
+    )
 
 
 class ChangeImageBody(WireModel):
@@ -32,6 +35,13 @@ class ChangeImageBody(WireModel):
     group: str = ""
     description: str = ""
     tags: list[str] = Field(default_factory=list)
+
+
+class OwnerBody(WireModel):
+    """Who shall own what is imported."""
+
+    owner: str = Field(default="", description="required")
+    group: str = Field(default="", description="required")
 
 
 class NewImage(BaseModel):
@@ -68,43 +78,28 @@ class ImageDetail(BaseModel):
     tags: list[str]
     create_time: str
     modify_time: str
-    format: Literal["qcow2", "raw"] | None = Field(default=None, description="once created")
+    format: Literal["qcow2", "raw", "iso"] | None = Field(default=None, description="once created")
     virtual_size: int | None = Field(default=None, description="of the disk inside, bytes")
     sha1: str | None = Field(default=None, description="of the file, hex")
     sha256: str | None = Field(default=None, description="of the file, hex")
 
 
-#: The request body of an upload, for OpenAPI: it is parsed as a stream, not by a model.
-UPLOAD_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["image"],
-                    "properties": {
-                        "image": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "the file",
-                        },
-                        "checksum": {
-                            "type": "string",
-                            "description": "the file's SHA-1 or SHA-256 in hex",
-                        },
-                        "format": {
-                            "type": "string",
-                            "enum": ["qcow2", "raw"],
-                            "default": "qcow2",
-                            "description": "what the file is; it must really be that",
-                        },
-                    },
-                }
-            }
+def upload_body(kind: Kind) -> dict[str, Any]:
+    """The request body of an upload, for OpenAPI: it is parsed as a stream, not by a model."""
+    fields = {
+        "image": {"type": "string", "format": "binary", "description": "the file"},
+        "checksum": {"type": "string", "description": "the file's SHA-1 or SHA-256 in hex"},
+        "format": {
+            "type": "string",
+            "enum": list(FORMATS[kind]),
+            "default": FORMATS[kind][0],
+            "description": "what the file is; it must really be that",
         },
     }
-}
+    schema = {"type": "object", "required": ["image"], "properties": fields}
+    content = {"multipart/form-data": {"schema": schema}}
+    return {"requestBody": {"required": True, "content": content}}
+
 
 #: The replies of a download, for OpenAPI.
 DOWNLOAD_REPLIES: dict[int | str, dict[str, Any]] = {
@@ -121,7 +116,7 @@ DOWNLOAD_REPLIES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def summary_of(image: DiskImage) -> dict[str, Any]:
+def summary_of(image: Image) -> dict[str, Any]:
     """An image as a search shows it."""
     return {
         "name": image.name,
@@ -137,7 +132,7 @@ def summary_of(image: DiskImage) -> dict[str, Any]:
     }
 
 
-def detail_of(image: DiskImage, received_bytes: int) -> dict[str, Any]:
+def detail_of(image: Image, received_bytes: int) -> dict[str, Any]:
     """One image; ``received_bytes`` is how much of a running upload is there."""
     detail = {
         "name": image.name,

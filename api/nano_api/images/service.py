@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disk images: their rows. The files are the store's. Nothing here commits."""
+"""Images: their rows. The files are the store's. Nothing here commits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from nano_api.clock import now
 from nano_api.errors import Conflict, InvalidInput, NotFound, Unsupported
-from nano_api.images.tables import DiskImage
+from nano_api.images.tables import Image, Kind
 from nano_api.sessions.service import SessionInfo
 from nano_api.users.names import check_account_name
 from nano_api.visibility.service import visible_group
@@ -35,6 +35,7 @@ def ticket_purpose(image_id: str) -> str:
 
 def create(
     session: Session,
+    kind: Kind,
     *,
     name: str,
     owner: str,
@@ -42,7 +43,7 @@ def create(
     description: str = "",
     tags: Sequence[str] = (),
     guest: str = "",
-) -> DiskImage:
+) -> Image:
     """A new image without a file.
 
     :raises InvalidInput: a field is missing or breaks its rule
@@ -54,16 +55,19 @@ def create(
     check_account_name(group, "group")
     wanted_tags = _check_tags(tags)
     check_text(description, "description", limit=_MAX_DESCRIPTION_LENGTH)
+    if guest and kind == "media":
+        raise InvalidInput("only disk images are built from guests", field="guest")
     if guest:
         raise Unsupported(
             "building an image from a guest is not supported yet: leave out 'guest',"
             " then upload a file",
             field="guest",
         )
-    _check_unique(session, group, name)
+    _check_unique(session, kind, group, name)
     moment = now()
-    image = DiskImage(
+    image = Image(
         id=str(uuid.uuid4()),
+        kind=kind,
         name=name,
         owner=owner,
         group=group,
@@ -79,6 +83,7 @@ def create(
 
 def change(
     session: Session,
+    kind: Kind,
     image_id: str,
     *,
     name: str = "",
@@ -93,11 +98,11 @@ def change(
     :raises InvalidInput: a field breaks its rule
     :raises Conflict: the group has another image of this name
     """
-    image = get_image(session, image_id)
+    image = get_image(session, kind, image_id)
     new_name = check_name(name) if name else image.name
     new_group = check_account_name(group, "group") if group else image.group
     if (new_group, new_name) != (image.group, image.name):
-        _check_unique(session, new_group, new_name)
+        _check_unique(session, kind, new_group, new_name)
     image.name = new_name
     image.group = new_group
     if owner:
@@ -109,53 +114,58 @@ def change(
     image.modified_at = now()
 
 
-def get_image(session: Session, image_id: str) -> DiskImage:
+def get_image(session: Session, kind: Kind, image_id: str) -> Image:
     """One image, with a file or without.
 
-    :raises NotFound: there is no such image
+    :raises NotFound: there is no such image of this kind
     """
-    image = session.get(DiskImage, image_id)
-    if image is None:
+    image = session.get(Image, image_id)
+    if image is None or image.kind != kind:
         raise NotFound(f"invalid image '{image_id[:80]}'", image=image_id[:80])
     return image
 
 
-def get_ready_image(session: Session, image_id: str) -> DiskImage:
+def get_ready_image(session: Session, kind: Kind, image_id: str) -> Image:
     """One image whose file is there.
 
     :raises NotFound: there is no such image
     :raises Conflict: it has no file yet
     """
-    image = get_image(session, image_id)
+    image = get_image(session, kind, image_id)
     if not image.created:
         raise Conflict(f"image '{image.name}' has no file yet; upload one first", image=image_id)
     return image
 
 
-def visible_groups(session: Session, caller: SessionInfo) -> Collection[str]:
+def visible_groups(session: Session, kind: Kind, caller: SessionInfo) -> Collection[str]:
     """The groups whose images the caller sees besides its own: see ``visibility``."""
-    group = visible_group(session, caller, "disk_image")
+    group = visible_group(session, caller, "disk_image" if kind == "disk" else "media_image")
     return () if group is None else (group,)
 
 
 def search(
-    session: Session, *, user: str, groups: Collection[str], tags: Collection[str] = ()
-) -> list[DiskImage]:
+    session: Session,
+    kind: Kind,
+    *,
+    user: str,
+    groups: Collection[str],
+    tags: Collection[str] = (),
+) -> list[Image]:
     """The images that a user owns or that belong to ``groups``, by group and name.
 
     With ``tags`` only those that have one of them at least.
     """
     rows = session.scalars(
-        select(DiskImage)
-        .where(or_(DiskImage.owner == user, DiskImage.group.in_(groups)))
-        .order_by(DiskImage.group, DiskImage.name)
+        select(Image)
+        .where(Image.kind == kind, or_(Image.owner == user, Image.group.in_(groups)))
+        .order_by(Image.group, Image.name)
     )
     wanted = set(tags)
     return [image for image in rows if not wanted or wanted.intersection(image.tags)]
 
 
 def delete(
-    session: Session, image_id: str, *, in_use: Callable[[Session, str], Sequence[str]]
+    session: Session, kind: Kind, image_id: str, *, in_use: Callable[[Session, str], Sequence[str]]
 ) -> None:
     """Delete the row; the caller removes the files once this is committed.
 
@@ -163,7 +173,7 @@ def delete(
     :raises NotFound: there is no such image
     :raises Conflict: a guest is being created from it
     """
-    image = get_image(session, image_id)
+    image = get_image(session, kind, image_id)
     guests = in_use(session, image_id)
     if guests:
         raise Conflict(
@@ -175,19 +185,20 @@ def delete(
     session.flush()
 
 
-def begin_upload(session: Session, image_id: str, expected_bytes: int) -> None:
+def begin_upload(session: Session, kind: Kind, image_id: str, expected_bytes: int) -> None:
     """An upload begins; ``expected_bytes`` is the size of the whole body, 0 when unknown.
 
     :raises NotFound: there is no such image
     :raises Conflict: it has a file already
     """
-    image = get_image(session, image_id)
+    image = get_image(session, kind, image_id)
     _check_has_no_file(image)
     image.expected_bytes = expected_bytes
 
 
 def finish_upload(
     session: Session,
+    kind: Kind,
     image_id: str,
     *,
     image_format: str,
@@ -201,7 +212,7 @@ def finish_upload(
     :raises NotFound: the image was deleted meanwhile
     :raises Conflict: it has a file already
     """
-    image = get_image(session, image_id)
+    image = get_image(session, kind, image_id)
     _check_has_no_file(image)
     image.created = True
     image.format = image_format
@@ -215,11 +226,11 @@ def finish_upload(
 
 def has_file(session: Session, image_id: str, image_format: str) -> bool:
     """Whether a row says that this file is an image's."""
-    image = session.get(DiskImage, image_id)
+    image = session.get(Image, image_id)
     return image is not None and image.created and image.format == image_format
 
 
-def progress_of(image: DiskImage, received_bytes: int) -> int:
+def progress_of(image: Image, received_bytes: int) -> int:
     """Percent of the file that is there: 100 only when the image is ready."""
     if image.created:
         return 100
@@ -243,7 +254,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def _check_has_no_file(image: DiskImage) -> None:
+def _check_has_no_file(image: Image) -> None:
     if image.created:
         raise Conflict(
             f"image '{image.name}' has its file already; make a new image for another file",
@@ -251,8 +262,8 @@ def _check_has_no_file(image: DiskImage) -> None:
         )
 
 
-def _check_unique(session: Session, group: str, name: str) -> None:
-    taken = select(DiskImage.id).where(DiskImage.group == group, DiskImage.name == name)
+def _check_unique(session: Session, kind: Kind, group: str, name: str) -> None:
+    taken = select(Image.id).where(Image.kind == kind, Image.group == group, Image.name == name)
     if session.scalar(taken):
         raise Conflict(f"image '{name}' already exists in group '{group}'", field="name")
 

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from nano_api.errors import Busy, NoSpace, NotFound
-from nano_api.images.inspection import FORMATS
+from nano_api.images.inspection import ALL_FORMATS
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -163,7 +163,7 @@ class ImageStore:
     def remove(self, image_id: str) -> None:
         """Remove every file of an image; an upload that goes on notices and ends."""
         self._incoming_path(image_id).unlink(missing_ok=True)
-        for image_format in FORMATS:
+        for image_format in ALL_FORMATS:
             self.path_of(image_id, image_format).unlink(missing_ok=True)
 
     def sweep(self, is_finished: Callable[[str, str], bool]) -> list[str]:
@@ -176,7 +176,7 @@ class ImageStore:
             removed += [path.name for path in self._incoming.iterdir() if _remove_unlocked(path)]
         for path in self._folder.iterdir():
             image_id, _, image_format = path.name.rpartition(".")
-            if not path.is_file() or image_format not in FORMATS:
+            if not path.is_file() or image_format not in ALL_FORMATS:
                 continue
             # Asked again under the lock: the upload may have ended between its rename and commit.
             if _remove_unlocked(path, unless=partial(is_finished, image_id, image_format)):

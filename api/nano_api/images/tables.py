@@ -1,30 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disk images that guests' system disks are made from."""
+"""Images: of disks, which system disks are made from, and of media, which guests read as CDs."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import BigInteger, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from nano_api.database import Base
 
+#: What an image is for.
+Kind = Literal["disk", "media"]
 
-class DiskImage(Base):
+
+class Image(Base):
     """An image; until ``created`` it has no file, and the fields about the file are empty."""
 
-    __tablename__ = "disk_images"
-    __table_args__ = (UniqueConstraint("group", "name"),)
+    __tablename__ = "images"
+    __table_args__ = (UniqueConstraint("kind", "group", "name"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(default="disk")  # Kind
     name: Mapped[str]
     owner: Mapped[str] = mapped_column(index=True)
     group: Mapped[str]
     description: Mapped[str] = mapped_column(default="")
     tags: Mapped[list[str]]
     created: Mapped[bool] = mapped_column(default=False)
-    format: Mapped[str] = mapped_column(default="")  # qcow2 | raw
+    format: Mapped[str] = mapped_column(default="")  # qcow2 | raw | iso
     size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     virtual_size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     sha1: Mapped[str] = mapped_column(default="")

@@ -18,8 +18,9 @@ from nano_api.cloud import Cloud
 from nano_api.errors import InvalidInput, NoAnswerInTime, NoSpace
 from nano_api.images import service
 from nano_api.images.form import UploadForm, boundary_of
-from nano_api.images.inspection import inspect
+from nano_api.images.inspection import FORMATS, inspect
 from nano_api.images.store import ImageStore, IncomingFile
+from nano_api.images.tables import Kind
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +31,7 @@ _SILENCE_SECONDS = 120.0
 _FORM_BYTES = 64 << 10
 
 
-async def receive_image(cloud: Cloud, image_id: str, request: Request) -> None:
+async def receive_image(cloud: Cloud, kind: Kind, image_id: str, request: Request) -> None:
     """Read the form of an upload and make its file the image's.
 
     :raises NotFound: there is no such image, or it was deleted meanwhile
@@ -42,11 +43,11 @@ async def receive_image(cloud: Cloud, image_id: str, request: Request) -> None:
     :raises NoAnswerInTime: the client fell silent
     """
     boundary = boundary_of(request.headers.get("content-type", ""))
-    file = await run_in_threadpool(_begin, cloud, image_id, _content_length(request))
+    file = await run_in_threadpool(_begin, cloud, kind, image_id, _content_length(request))
     try:
-        form = UploadForm(boundary, file, cloud.settings.max_upload_bytes)
+        form = UploadForm(boundary, file, cloud.settings.max_upload_bytes, FORMATS[kind])
         await _feed(form, request)
-        await run_in_threadpool(_finish, cloud, image_id, form, file)
+        await run_in_threadpool(_finish, cloud, kind, image_id, form, file)
     except ClientDisconnect as error:
         log.info("upload cut off", image=image_id, received_bytes=file.size_bytes)
         raise InvalidInput("the upload was cut off: the client has gone") from error
@@ -62,11 +63,11 @@ def _content_length(request: Request) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _begin(cloud: Cloud, image_id: str, body_bytes: int) -> IncomingFile:
+def _begin(cloud: Cloud, kind: Kind, image_id: str, body_bytes: int) -> IncomingFile:
     limit = cloud.settings.max_upload_bytes
     store = ImageStore(cloud.settings.image_folder)
     with cloud.database.reading() as session:  # so that an unknown id never becomes a file
-        service.get_image(session, image_id)
+        service.get_image(session, kind, image_id)
     if body_bytes > limit + _FORM_BYTES:
         raise InvalidInput(f"the file is larger than the {limit} bytes that an upload may have")
     if body_bytes > store.free_bytes() + _FORM_BYTES:
@@ -77,7 +78,7 @@ def _begin(cloud: Cloud, image_id: str, body_bytes: int) -> IncomingFile:
     file = store.open_incoming(image_id)
     try:
         with cloud.database.transaction() as session:
-            service.begin_upload(session, image_id, body_bytes)
+            service.begin_upload(session, kind, image_id, body_bytes)
     except BaseException:
         file.discard()
         raise
@@ -104,7 +105,7 @@ async def _feed(form: UploadForm, request: Request) -> None:
     await run_in_threadpool(form.feed, bytes(batch))
 
 
-def _finish(cloud: Cloud, image_id: str, form: UploadForm, file: IncomingFile) -> None:
+def _finish(cloud: Cloud, kind: Kind, image_id: str, form: UploadForm, file: IncomingFile) -> None:
     form.finish()
     image_format = form.image_format
     file.flush_to_disk()
@@ -115,6 +116,7 @@ def _finish(cloud: Cloud, image_id: str, form: UploadForm, file: IncomingFile) -
     with cloud.database.transaction() as session:
         service.finish_upload(
             session,
+            kind,
             image_id,
             image_format=image_format,
             size_bytes=file.size_bytes,

@@ -47,7 +47,7 @@ def guest_specification(cloud: Cloud, guest: Guest) -> tuple[dict[str, Any], str
 
 def image_source(session: Session, cloud: Cloud, image_id: str) -> tuple[dict[str, Any], str]:
     """Where a cell gets an image, and the ticket that is among it."""
-    image = get_ready_image(session, image_id)
+    image = get_ready_image(session, "disk", image_id)
     ticket = cloud.secrets.ticket(ticket_purpose(image.id))
     source = {
         "id": image.id,

@@ -35,8 +35,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
-        "disk_images",
+        "failed_logins",
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("last_at", nano_api.database.UtcDateTime(), nullable=False),
+        sa.Column("blocked_until", nano_api.database.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "subject"),
+    )
+    with op.batch_alter_table("failed_logins", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_failed_logins_last_at"), ["last_at"], unique=False)
+
+    op.create_table(
+        "images",
         sa.Column("id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("owner", sa.String(), nullable=False),
         sa.Column("group", sa.String(), nullable=False),
@@ -52,22 +65,10 @@ def upgrade() -> None:
         sa.Column("created_at", nano_api.database.UtcDateTime(), nullable=False),
         sa.Column("modified_at", nano_api.database.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("group", "name"),
+        sa.UniqueConstraint("kind", "group", "name"),
     )
-    with op.batch_alter_table("disk_images", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_disk_images_owner"), ["owner"], unique=False)
-
-    op.create_table(
-        "failed_logins",
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("subject", sa.String(), nullable=False),
-        sa.Column("failures", sa.Integer(), nullable=False),
-        sa.Column("last_at", nano_api.database.UtcDateTime(), nullable=False),
-        sa.Column("blocked_until", nano_api.database.UtcDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("kind", "subject"),
-    )
-    with op.batch_alter_table("failed_logins", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_failed_logins_last_at"), ["last_at"], unique=False)
+    with op.batch_alter_table("images", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_images_owner"), ["owner"], unique=False)
 
     op.create_table(
         "jobs",
@@ -454,14 +455,14 @@ def downgrade() -> None:
         batch_op.drop_index("ix_jobs_claim")
 
     op.drop_table("jobs")
+    with op.batch_alter_table("images", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_images_owner"))
+
+    op.drop_table("images")
     with op.batch_alter_table("failed_logins", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_failed_logins_last_at"))
 
     op.drop_table("failed_logins")
-    with op.batch_alter_table("disk_images", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_disk_images_owner"))
-
-    op.drop_table("disk_images")
     op.drop_table("compute_pools")
     op.drop_table("address_pools")
     # ### end Alembic commands ###
