@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from nano_api.cloud import CurrentCloud
 from nano_api.envelope import Envelope, NanoRouter, WireModel, reply
-from nano_api.guests import changes
+from nano_api.guests import changes, limits
 from nano_api.jobs.submitting import requester_of, submit_and_wait
 from nano_api.jobs.tables import Job
 from nano_api.sessions.dependency import CurrentSession
@@ -137,6 +137,51 @@ async def grow_disk(
         return changes.grow_disk(rows, cloud, id, disk, body.size, requester)
 
     return await _answer(cloud, response, submit)
+
+
+@router.put("/guests/{id}/qos/cpu", response_model=Envelope[str])
+async def change_cpu_priority(
+    id: str,  # noqa: A002
+    cloud: CurrentCloud,
+    caller: CurrentSession,
+    response: Response,
+    body: Annotated[limits.CpuQosIn, Body(default_factory=limits.CpuQosIn)],
+) -> Any:
+    """Change the guest's CPU priority, also while it runs."""
+    requester, wanted = requester_of(caller), limits.cpu_limit(body.priority)
+    return await _answer(
+        cloud, response, lambda rows: changes.change_limits(rows, id, wanted, requester)
+    )
+
+
+@router.put("/guests/{id}/qos/disk", response_model=Envelope[str])
+async def change_disk_limits(
+    id: str,  # noqa: A002
+    cloud: CurrentCloud,
+    caller: CurrentSession,
+    response: Response,
+    body: Annotated[limits.DiskQosIn, Body(default_factory=limits.DiskQosIn)],
+) -> Any:
+    """Change what the guest's disks may do, also while it runs; what is left out is unlimited."""
+    requester, wanted = requester_of(caller), limits.disk_limits(body)
+    return await _answer(
+        cloud, response, lambda rows: changes.change_limits(rows, id, wanted, requester)
+    )
+
+
+@router.put("/guests/{id}/qos/network", response_model=Envelope[str])
+async def change_network_limits(
+    id: str,  # noqa: A002
+    cloud: CurrentCloud,
+    caller: CurrentSession,
+    response: Response,
+    body: Annotated[limits.NetworkQosIn, Body(default_factory=limits.NetworkQosIn)],
+) -> Any:
+    """Change what the network card may do, also while it runs; left out is unlimited."""
+    requester, wanted = requester_of(caller), limits.network_limits(body)
+    return await _answer(
+        cloud, response, lambda rows: changes.change_limits(rows, id, wanted, requester)
+    )
 
 
 @router.put("/guests/{id}/monitor/secret", response_model=Envelope[str])

@@ -90,6 +90,15 @@ def grow_disk(
     return _submit(session, guest, requester, {"disks": disks})
 
 
+def change_limits(
+    session: Session, guest_id: str, limits: dict[str, Any], requester: Requester
+) -> Job:
+    """``limits`` as ``guests.limits`` makes them; at once, also in a running guest."""
+    guest = _ready(session, guest_id)
+    _check_differs({name: guest.limits.get(name) for name in limits}, limits)
+    return _submit(session, guest, requester, limits)
+
+
 def renew_monitor_secret(
     session: Session, cloud: Cloud, guest_id: str, requester: Requester
 ) -> Job:

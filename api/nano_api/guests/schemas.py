@@ -7,13 +7,8 @@ from pydantic import BaseModel, Field
 
 from nano_api.clock import wire_time
 from nano_api.envelope import WireModel
+from nano_api.guests.limits import QosIn, QosOut
 from nano_api.guests.service import GuestOrder, GuestView
-
-
-class QosOut(BaseModel):
-    """Limits of a guest; 0 or missing means unlimited."""
-
-    cpu_priority: str = "high"
 
 
 class AddressesOut(BaseModel):
@@ -50,7 +45,7 @@ class GuestOut(BaseModel):
     internal: AddressesOut
     external: AddressesOut = Field(default_factory=AddressesOut)
     create_time: str | None
-    qos: QosOut = Field(default_factory=QosOut)
+    qos: QosOut
 
     @classmethod
     def of(cls, view: GuestView, monitor_secret: str | None = None) -> GuestOut:
@@ -80,6 +75,7 @@ class GuestOut(BaseModel):
             display_protocol=str(guest.hardware["control"]),
             internal=AddressesOut(display_address=f"{view.cell_address}:{guest.display_port}"),
             create_time=wire_time(guest.created_at),
+            qos=QosOut.of(guest.limits),
         )
 
 
@@ -120,6 +116,7 @@ class GuestSpecification(WireModel):
     from_image: str = Field("", description="id of a disk image")
     template: str = Field("", description="id of a template")
     modules: list[str] = Field(default_factory=list)
+    qos: QosIn | None = None
 
     def order_named(self, name: str) -> GuestOrder:
         """The order for one guest."""
@@ -135,6 +132,7 @@ class GuestSpecification(WireModel):
             image_id=self.from_image,
             template_id=self.template,
             modules=self.modules,
+            qos=self.qos,
         )
 
 

@@ -16,6 +16,7 @@ from nano_api.cloud import Cloud
 from nano_api.compute_pools import service as compute_pools
 from nano_api.errors import CloudError, Conflict, InvalidInput, JobFailed, NotFound, Unsupported
 from nano_api.guests import allocation
+from nano_api.guests.limits import QosIn, all_limits
 from nano_api.guests.scheduling import Demand, pick_cell
 from nano_api.guests.tables import Guest
 from nano_api.images import service as images
@@ -57,6 +58,7 @@ class GuestOrder:
     image_id: str
     template_id: str
     modules: Sequence[str]
+    qos: QosIn | None = None
 
 
 def create(
@@ -78,6 +80,7 @@ def place(session: Session, cloud: Cloud, order: GuestOrder) -> Guest:
     :raises CloudError: the first thing that is wrong; nothing was allocated
     """
     _check(order, cloud.settings)
+    limits = all_limits(order.qos)
     compute_pools.get(session, order.pool)
     template = templates.get_template(session, order.template_id)
     full_name = f"{order.group}.{order.name}"
@@ -110,6 +113,7 @@ def place(session: Session, cloud: Cloud, order: GuestOrder) -> Guest:
         },
         image_id=order.image_id or None,
         modules=list(order.modules),
+        limits=limits,
         auto_start=order.auto_start,
         mac=allocation.free_mac(session),
         display_port=allocation.free_display_port(session, cell),

@@ -44,6 +44,8 @@ class Guest(Base):
     image_id: Mapped[str | None] = mapped_column(String(64))
     modules: Mapped[list[str]]
     auto_start: Mapped[bool] = mapped_column(default=False)
+    #: ``guests.limits`` has the form.
+    limits: Mapped[dict[str, Any]] = mapped_column(default=dict)
     mac: Mapped[str] = mapped_column(String(17), unique=True)
     display_port: Mapped[int]
     monitor_secret_sealed: Mapped[str] = mapped_column(Text)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nano_api.clock import now
+from nano_api.guests.limits import kept_limits
 from nano_api.guests.tables import Guest
 from nano_api.operations.base import Outcome
 
@@ -31,4 +32,5 @@ def store_observed(guest: Guest, found: Mapping[str, Any]) -> None:
     guest.cores = int(found["cores"])
     guest.memory_bytes = int(found["memory_bytes"])
     guest.disks = [int(disk["size_bytes"]) for disk in found["disks"]]
+    guest.limits = kept_limits(found)
     guest.auto_start = bool(found["auto_start"])

@@ -41,6 +41,7 @@ def guest_specification(cloud: Cloud, guest: Guest) -> tuple[dict[str, Any], str
         "agent": "qemu" in guest.modules,
         "serial_log": True,
         "auto_start": guest.auto_start,
+        **guest.limits,
     }
     return specification, password
 

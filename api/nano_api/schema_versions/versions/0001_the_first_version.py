@@ -354,6 +354,7 @@ def upgrade() -> None:
         sa.Column("image_id", sa.String(length=64), nullable=True),
         sa.Column("modules", sa.JSON(), nullable=False),
         sa.Column("auto_start", sa.Boolean(), nullable=False),
+        sa.Column("limits", sa.JSON(), nullable=False),
         sa.Column("mac", sa.String(length=17), nullable=False),
         sa.Column("display_port", sa.Integer(), nullable=False),
         sa.Column("monitor_secret_sealed", sa.Text(), nullable=False),
