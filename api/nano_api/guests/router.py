@@ -9,8 +9,15 @@ from fastapi import Body, Query, Response
 
 from nano_api.cloud import CurrentCloud
 from nano_api.envelope import Envelope, NanoRouter, reply
-from nano_api.guests import service
-from nano_api.guests.schemas import GuestCreated, GuestIn, GuestOut, GuestRemove
+from nano_api.guests import reading, service
+from nano_api.guests.schemas import (
+    GuestCreated,
+    GuestIn,
+    GuestOut,
+    GuestPage,
+    GuestRemove,
+    GuestSearchIn,
+)
 from nano_api.jobs.submitting import name_job, requester_of, submit_and_wait
 from nano_api.sessions.dependency import CurrentSession
 from nano_api.visibility.service import visible_group
@@ -33,7 +40,7 @@ def search_guests(
 ) -> Any:
     """Query the caller's guests of a pool or cell by condition."""
     with cloud.database.reading() as session:
-        found = service.search(
+        found = reading.search(
             session,
             pool=pool,
             cell=cell,
@@ -43,6 +50,28 @@ def search_guests(
             created=created,
         )
     return reply([GuestOut.of(view) for view in found])
+
+
+@router.post("/search/guests/", response_model=Envelope[GuestPage])
+def search_guests_paged(
+    cloud: CurrentCloud,
+    caller: CurrentSession,
+    body: Annotated[GuestSearchIn, Body(default_factory=GuestSearchIn)],
+) -> Any:
+    """A page of the caller's guests, by keyword."""
+    with cloud.database.reading() as session:
+        page = reading.search_page(
+            session,
+            pool=body.pool,
+            cell=body.cell,
+            keyword=body.keyword,
+            owner=caller.user,
+            group=visible_group(session, caller, "instance"),
+            limit=body.limit,
+            offset=body.offset,
+        )
+    found = [GuestOut.of(view) for view in page.views]
+    return reply(GuestPage(result=found, total=page.total, limit=page.limit, offset=page.offset))
 
 
 @router.get("/guests/{id}", response_model=Envelope[GuestOut], responses=_CREATING)
@@ -57,7 +86,7 @@ def get_guest(
     A creation that failed is told once, as an error; then the guest does not exist.
     """
     with cloud.database.reading() as session:
-        view = service.view(session, id)
+        view = reading.view(session, id)
     if view.guest.state == "failed":
         with cloud.database.transaction() as session:
             failure = service.take_failure(session, id)

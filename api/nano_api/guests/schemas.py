@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 from nano_api.clock import wire_time
 from nano_api.envelope import WireModel
 from nano_api.guests.limits import QosIn, QosOut
-from nano_api.guests.service import GuestOrder, GuestView
+from nano_api.guests.reading import GuestView
+from nano_api.guests.service import GuestOrder
 
 
 class AddressesOut(BaseModel):
@@ -73,10 +74,33 @@ class GuestOut(BaseModel):
             monitor_secret=monitor_secret,
             ethernet_address=guest.mac,
             display_protocol=str(guest.hardware["control"]),
-            internal=AddressesOut(display_address=f"{view.cell_address}:{guest.display_port}"),
+            internal=AddressesOut(
+                network_address=guest.network_address,
+                display_address=f"{view.cell_address}:{guest.display_port}",
+                allocated_address=guest.allocated_address,
+            ),
             create_time=wire_time(guest.created_at),
             qos=QosOut.of(guest.limits),
         )
+
+
+class GuestSearchIn(WireModel):
+    """A page of a search; without ``limit`` 20."""
+
+    limit: int = 0
+    offset: int = 0
+    pool: str = ""
+    cell: str = ""
+    keyword: str = Field("", description="part of a name or of an address; no spaces")
+
+
+class GuestPage(BaseModel):
+    """A page, and how many there are in all."""
+
+    result: list[GuestOut]
+    total: int
+    limit: int
+    offset: int
 
 
 class InstanceOut(BaseModel):

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nano_api.cells.tables import Cell
+from nano_api.address_pools import service as address_pools
 from nano_api.cloud import Cloud
 from nano_api.compute_pools import service as compute_pools
 from nano_api.errors import CloudError, Conflict, InvalidInput, JobFailed, NotFound, Unsupported
@@ -31,16 +31,6 @@ MODULES = ("qemu", "cloud-init")
 _SMALLEST_MEMORY_BYTES = 16 << 20
 _SMALLEST_DISK_BYTES = 1 << 20
 _MOST_DISKS = 8
-
-
-@dataclass(frozen=True)
-class GuestView:
-    """A guest with what a reader wants to know of its surroundings."""
-
-    guest: Guest
-    percent: int
-    cell_address: str
-    cell_alive: bool
 
 
 @dataclass(frozen=True)
@@ -81,7 +71,7 @@ def place(session: Session, cloud: Cloud, order: GuestOrder) -> Guest:
     """
     _check(order, cloud.settings)
     limits = all_limits(order.qos)
-    compute_pools.get(session, order.pool)
+    pool = compute_pools.get(session, order.pool)
     template = templates.get_template(session, order.template_id)
     full_name = f"{order.group}.{order.name}"
     _check_name_is_free(session, order.pool, full_name)
@@ -121,6 +111,8 @@ def place(session: Session, cloud: Cloud, order: GuestOrder) -> Guest:
     )
     session.add(guest)
     session.flush()
+    if pool.network:
+        guest.allocated_address = address_pools.allocate(session, pool.network, guest.id)
     return guest
 
 
@@ -165,17 +157,6 @@ def get(session: Session, guest_id: str) -> Guest:
     return guest
 
 
-def view(session: Session, guest_id: str) -> GuestView:
-    """One guest.
-
-    :raises NotFound: no such guest
-    """
-    found = _views(session, _with_surroundings().where(Guest.id == guest_id))
-    if not found:
-        raise NotFound(f"invalid guest '{guest_id}'", guest=guest_id)
-    return found[0]
-
-
 def take_failure(session: Session, guest_id: str) -> CloudError | None:
     """Why a guest could not be created. Told once: the guest does not exist afterwards."""
     guest = session.get(Guest, guest_id)
@@ -185,63 +166,10 @@ def take_failure(session: Session, guest_id: str) -> CloudError | None:
     return JobFailed(guest.error_code or "internal", guest.error_message or "creation failed")
 
 
-def search(
-    session: Session,
-    *,
-    pool: str,
-    cell: str | None,
-    owner: str,
-    group: str | None,
-    running: bool | None,
-    created: bool | None,
-) -> list[GuestView]:
-    """The guests of a pool, by name; ``group`` shows also those of other owners in it.
-
-    :raises InvalidInput: no pool is named
-    """
-    if not pool:
-        raise InvalidInput("must specify target pool", field="pool")
-    compute_pools.get(session, pool)
-    query = _with_surroundings().where(Guest.pool == pool, Guest.state != "failed")
-    if cell:
-        query = query.where(Guest.cell == cell)
-    visible = Guest.owner == owner
-    query = query.where(visible if group is None else visible | (Guest.group == group))
-    if running is not None:
-        query = query.where(Guest.running == running)
-    if created is not None:
-        done = Guest.state.in_(("created", "deleting"))
-        query = query.where(done if created else ~done)
-    return _views(session, query.order_by(Guest.name))
-
-
-def everyone(session: Session, pool: str, cell: str | None) -> list[GuestView]:
-    """The guests of a pool, or of one of its cells, by name, whoever owns them."""
-    query = _with_surroundings().where(Guest.pool == pool, Guest.state != "failed")
-    if cell is not None:
-        query = query.where(Guest.cell == cell)
-    return _views(session, query.order_by(Guest.name))
-
-
 def guests_being_created_from(session: Session, image_id: str) -> list[str]:
     """Names of guests that still need the image's file."""
     query = select(Guest.name).where(Guest.image_id == image_id, Guest.state == "creating")
     return list(session.scalars(query))
-
-
-def _with_surroundings() -> Select[Guest, str, bool, int]:
-    return (
-        select(Guest, Cell.address, Cell.alive, Job.percent)
-        .join(Cell, Cell.name == Guest.cell)
-        .outerjoin(Job, Job.id == Guest.job_id)
-    )
-
-
-def _views(session: Session, query: Select[Guest, str, bool, int]) -> list[GuestView]:
-    return [
-        GuestView(guest, percent or 0, address, alive)
-        for guest, address, alive, percent in session.execute(query)
-    ]
 
 
 def submit(

@@ -47,6 +47,9 @@ class Guest(Base):
     #: ``guests.limits`` has the form.
     limits: Mapped[dict[str, Any]] = mapped_column(default=dict)
     mac: Mapped[str] = mapped_column(String(17), unique=True)
+    #: ``a.b.c.d/nn`` of the address pool, and what the guest itself was seen to have.
+    allocated_address: Mapped[str | None] = mapped_column(String(18))
+    network_address: Mapped[str | None] = mapped_column(String(45))
     display_port: Mapped[int]
     monitor_secret_sealed: Mapped[str] = mapped_column(Text)
 

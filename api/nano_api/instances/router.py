@@ -10,7 +10,7 @@ from fastapi import Body, Response
 from nano_api.cloud import Cloud, CurrentCloud
 from nano_api.envelope import Envelope, NanoRouter, reply
 from nano_api.errors import Unsupported
-from nano_api.guests import service
+from nano_api.guests import reading, service
 from nano_api.guests.schemas import GuestOut, InstanceOut, InstanceStart, InstanceStop
 from nano_api.jobs.submitting import requester_of, submit_and_wait
 from nano_api.sessions.dependency import CurrentSession, SessionInfo
@@ -26,7 +26,7 @@ def get_instance(
 ) -> Any:
     """Get a guest's running state; always 200."""
     with cloud.database.reading() as session:
-        view = service.view(session, id)
+        view = reading.view(session, id)
     guest = GuestOut.of(view)
     # No media can be inserted yet, so none is.
     return reply(InstanceOut(**guest.model_dump(), media_attached=False))

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from nano_api.address_pools import service as address_pools
 from nano_api.cloud import Cloud
 from nano_api.guests.tables import Guest
 from nano_api.jobs.tables import Job
@@ -41,6 +42,7 @@ def apply(session: Session, _cloud: Cloud, job: Job, outcome: Outcome) -> list[d
         store_observed(guest, found)
         return result_of(job, outcome)
     guest.state = "failed"
+    address_pools.release(session, guest.id)
     guest.running = False
     if outcome.failure:
         guest.error_code, guest.error_message = outcome.failure.code, outcome.failure.message

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from nano_api.address_pools import service as address_pools
 from nano_api.cloud import Cloud
 from nano_api.guests.tables import Guest
 from nano_api.jobs.tables import Job
@@ -26,6 +27,7 @@ def apply(session: Session, _cloud: Cloud, job: Job, outcome: Outcome) -> list[d
     guest = session.get_one(Guest, job.subject_id)
     found = observed_guest(outcome, guest.id)
     if outcome.ok and found is None:
+        address_pools.release(session, guest.id)
         session.delete(guest)
         return result_of(job, outcome)
     guest.state = "created"

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from nano_api.access import sees_everything
 from nano_api.cloud import Cloud, CurrentCloud
 from nano_api.envelope import Envelope, NanoRouter, reply
-from nano_api.guests import service as guests
+from nano_api.guests import reading
 from nano_api.guests.schemas import GuestOut
 from nano_api.sessions.dependency import CurrentSession, SessionInfo
 from nano_api.status import service
@@ -130,7 +130,7 @@ def list_pool_instances(pool: str, cloud: CurrentCloud, caller: CurrentSession) 
     """By name. A pool's name gives its guests, a cell's name those on it."""
     with cloud.database.reading() as session:
         found, cell = service.pool_or_cell(session, pool)
-        return reply(_visible(session, cloud, caller, guests.everyone(session, found, cell)))
+        return reply(_visible(session, cloud, caller, reading.everyone(session, found, cell)))
 
 
 @router.get(
@@ -142,11 +142,11 @@ def list_cell_instances(pool: str, cell: str, cloud: CurrentCloud, caller: Curre
     """By name."""
     with cloud.database.reading() as session:
         service.cell(session, pool, cell)
-        return reply(_visible(session, cloud, caller, guests.everyone(session, pool, cell)))
+        return reply(_visible(session, cloud, caller, reading.everyone(session, pool, cell)))
 
 
 def _visible(
-    session: Session, cloud: Cloud, caller: SessionInfo, views: list[guests.GuestView]
+    session: Session, cloud: Cloud, caller: SessionInfo, views: list[reading.GuestView]
 ) -> list[GuestOut]:
     """All of them for an operator, for others their own and those that their group shows them."""
     if not sees_everything(cloud.settings, caller):

@@ -356,6 +356,8 @@ def upgrade() -> None:
         sa.Column("auto_start", sa.Boolean(), nullable=False),
         sa.Column("limits", sa.JSON(), nullable=False),
         sa.Column("mac", sa.String(length=17), nullable=False),
+        sa.Column("allocated_address", sa.String(length=18), nullable=True),
+        sa.Column("network_address", sa.String(length=45), nullable=True),
         sa.Column("display_port", sa.Integer(), nullable=False),
         sa.Column("monitor_secret_sealed", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests as readers see them: one, a list, a page of a search made by the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from nano_api.cells.tables import Cell
+from nano_api.compute_pools import service as compute_pools
+from nano_api.errors import InvalidInput, NotFound
+from nano_api.guests.tables import Guest
+from nano_api.jobs.tables import Job
+
+_DEFAULT_LIMIT = 20
+_HIGHEST_LIMIT = 1000
+_LONGEST_KEYWORD = 128
+
+
+@dataclass(frozen=True)
+class GuestView:
+    """A guest with what a reader wants to know of its surroundings."""
+
+    guest: Guest
+    percent: int
+    cell_address: str
+    cell_alive: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a search. ``total``: how many guests the search has in all."""
+
+    views: list[GuestView]
+    total: int
+    limit: int
+    offset: int
+
+
+def view(session: Session, guest_id: str) -> GuestView:
+    """One guest.
+
+    :raises NotFound: no such guest
+    """
+    found = _views(session, _with_surroundings().where(Guest.id == guest_id))
+    if not found:
+        raise NotFound(f"invalid guest '{guest_id}'", guest=guest_id)
+    return found[0]
+
+
+def search(
+    session: Session,
+    *,
+    pool: str,
+    cell: str | None,
+    owner: str,
+    group: str | None,
+    running: bool | None,
+    created: bool | None,
+) -> list[GuestView]:
+    """The guests of a pool, by name; ``group`` shows also those of other owners in it.
+
+    :raises InvalidInput: no pool is named
+    """
+    if not pool:
+        raise InvalidInput("must specify target pool", field="pool")
+    compute_pools.get(session, pool)
+    query = _with_surroundings().where(Guest.pool == pool, Guest.state != "failed")
+    if cell:
+        query = query.where(Guest.cell == cell)
+    query = query.where(_visible(owner, group))
+    if running is not None:
+        query = query.where(Guest.running == running)
+    if created is not None:
+        done = Guest.state.in_(("created", "deleting"))
+        query = query.where(done if created else ~done)
+    return _views(session, query.order_by(Guest.name))
+
+
+def everyone(session: Session, pool: str, cell: str | None) -> list[GuestView]:
+    """The guests of a pool, or of one of its cells, by name, whoever owns them."""
+    query = _with_surroundings().where(Guest.pool == pool, Guest.state != "failed")
+    if cell is not None:
+        query = query.where(Guest.cell == cell)
+    return _views(session, query.order_by(Guest.name))
+
+
+def search_page(
+    session: Session,
+    *,
+    pool: str,
+    cell: str,
+    keyword: str,
+    owner: str,
+    group: str | None,
+    limit: int,
+    offset: int,
+) -> Page:
+    """A page of the guests whose name or address has ``keyword`` in it, by name.
+
+    :raises InvalidInput: a field is out of range, or the page begins behind the last guest
+    """
+    limit = limit or _DEFAULT_LIMIT
+    if not 1 <= limit <= _HIGHEST_LIMIT:
+        raise InvalidInput(f"limit must be 1 to {_HIGHEST_LIMIT}, not {limit}", field="limit")
+    conditions = [Guest.state != "failed", _visible(owner, group)]
+    if pool:
+        compute_pools.get(session, pool)
+        conditions.append(Guest.pool == pool)
+    if cell:
+        conditions.append(Guest.cell == cell)
+    if keyword:
+        conditions.append(_mentions(keyword))
+    count = select(func.count()).select_from(Guest).join(Cell, Cell.name == Guest.cell)
+    total = session.scalar(count.where(*conditions)) or 0
+    if offset < 0 or (offset and offset >= total):
+        raise InvalidInput(f"unexpected offset {offset}: there are {total} guests", field="offset")
+    query = _with_surroundings().where(*conditions).order_by(Guest.name, Guest.id)
+    return Page(_views(session, query.limit(limit).offset(offset)), total, limit, offset)
+
+
+def _visible(owner: str, group: str | None) -> ColumnElement[bool]:
+    mine = Guest.owner == owner
+    return mine if group is None else or_(mine, Guest.group == group)
+
+
+def _mentions(keyword: str) -> ColumnElement[bool]:
+    if len(keyword) > _LONGEST_KEYWORD or any(letter.isspace() for letter in keyword):
+        raise InvalidInput(
+            f"keyword must be one word of at most {_LONGEST_KEYWORD} characters", field="keyword"
+        )
+    columns = (Guest.name, Guest.allocated_address, Guest.network_address, Cell.address)
+    return or_(*(column.icontains(keyword, autoescape=True) for column in columns))
+
+
+def _with_surroundings() -> Select[Guest, str, bool, int]:
+    return (
+        select(Guest, Cell.address, Cell.alive, Job.percent)
+        .join(Cell, Cell.name == Guest.cell)
+        .outerjoin(Job, Job.id == Guest.job_id)
+    )
+
+
+def _views(session: Session, query: Select[Guest, str, bool, int]) -> list[GuestView]:
+    return [
+        GuestView(guest, percent or 0, address, alive)
+        for guest, address, alive, percent in session.execute(query)
+    ]
