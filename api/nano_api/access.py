@@ -25,7 +25,7 @@ from nano_api.guests.tables import Guest
 from nano_api.images.tables import Image
 from nano_api.jobs.tables import Job
 from nano_api.security_policies.tables import SecurityPolicyGroup
-from nano_api.sessions.dependency import credential_of, identify, is_ticket
+from nano_api.sessions.dependency import accept_cookie, credential_of, identify, is_ticket
 from nano_api.sessions.service import SessionInfo
 from nano_api.settings import Settings
 from nano_api.users.service import ACCOUNTS_MENU
@@ -54,6 +54,8 @@ async def authorize(connection: HTTPConnection) -> None:
         raise Forbidden("nobody may use this path: it has no rule of access")
     if access.public or (access.ticket and is_ticket(connection)):
         return
+    if access.ticket:
+        accept_cookie(connection)
     cloud: Cloud = connection.app.state.cloud
     fields = await _fields(connection, access)
     resource = connection.path_params.get(first_parameter(path), "")

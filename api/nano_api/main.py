@@ -7,16 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import Depends, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.gzip import GZipMiddleware
 
 from nano_api import API_PREFIX, __version__
 from nano_api.access import authorize
 from nano_api.cloud import Cloud
 from nano_api.compute_pools.service import ensure_default
+from nano_api.conditional_replies import ConditionalReplies
 from nano_api.database import Database
 from nano_api.envelope import install_error_replies
 from nano_api.lenient_bodies import JsonBodies
 from nano_api.logs.trail import Trail
-from nano_api.pages import install_pages
+from nano_api.pages import cross_origin, install_pages
 from nano_api.schema_versions import upgrade
 from nano_api.secrets_box import SecretsBox
 from nano_api.settings import Settings
@@ -64,9 +67,13 @@ def create_app(settings: Settings, *, background: bool = True) -> FastAPI:
     install_error_replies(app)
     app.add_middleware(Trail, prefix=API_PREFIX)
     app.add_middleware(JsonBodies)
+    app.add_middleware(ConditionalReplies)
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, **cross_origin(settings.cors_origins))
     from nano_api.routers import ROUTERS
 
     for router in ROUTERS:
         app.include_router(router, prefix=API_PREFIX, dependencies=[Depends(authorize)])
-    install_pages(app, API_PREFIX)
+    install_pages(app, API_PREFIX, settings.portal_dir)
     return app

@@ -48,6 +48,13 @@ class Settings(BaseSettings):
         [], description="addresses or networks whose X-Forwarded-For and X-Real-Ip are believed"
     )
 
+    portal_dir: Path | None = Field(
+        None, description="folder with Nano's unpacked web portal, served at /"
+    )
+    cors_origins: list[str] = Field(
+        [], description="web pages of these origins may call the API; * for all"
+    )
+
     busy_cpu_percent: float = Field(
         80.0, gt=0, le=100, description="a cell busier than this gets no new guest; 100: never busy"
     )
@@ -55,6 +62,13 @@ class Settings(BaseSettings):
     max_memory_bytes: int = Field(256 * _GIB, ge=1)
     max_disk_bytes: int = Field(2048 * _GIB, ge=1, description="size of one disk")
     max_upload_bytes: int = Field(128 * _GIB, ge=1)
+
+    @field_validator("portal_dir")
+    @classmethod
+    def _has_a_portal(cls, value: Path | None) -> Path | None:
+        if value is not None and not (value / "index.html").is_file():
+            raise ValueError(f"{value} has no index.html: it is no unpacked portal")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

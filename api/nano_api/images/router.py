@@ -196,7 +196,12 @@ def _file_of(cloud: Cloud, kind: Kind, image_id: str) -> FileResponse:
             path,
             media_type="application/octet-stream",
             filename=f"{image.name}.{image.format}",
-            headers={"Signature": image.sha1, "ETag": f'"{image.sha256}"'},
+            # An encoding of its own, so that nothing tries to compress a disk.
+            headers={
+                "Signature": image.sha1,
+                "ETag": f'"{image.sha256}"',
+                "Content-Encoding": "identity",
+            },
         )
 
 

@@ -16,7 +16,18 @@ from nano_api.sessions.address import client_address
 from nano_api.sessions.service import SessionInfo
 from nano_api.tokens import service as tokens
 
-__all__ = ["CurrentSession", "SessionInfo", "credential_of", "identify", "is_ticket"]
+__all__ = [
+    "DOWNLOAD_COOKIE",
+    "CurrentSession",
+    "SessionInfo",
+    "accept_cookie",
+    "credential_of",
+    "identify",
+    "is_ticket",
+]
+
+#: Set at login. A page cannot read it, another site cannot send it, and it opens downloads only.
+DOWNLOAD_COOKIE = "nano-download"
 
 _session_header = APIKeyHeader(
     name="Nano-Session",
@@ -29,8 +40,19 @@ _token_header = HTTPBearer(scheme_name="token", description="A token of /tokens/
 
 
 def credential_of(connection: HTTPConnection) -> str:
-    """A session's id or a token: from ``Nano-Session``, else from ``Authorization``; "" if none."""
-    return connection.headers.get("nano-session") or _bearer_of(connection)
+    """A session's id or a token: from ``Nano-Session``, else from ``Authorization``; "" if none.
+
+    Where ``accept_cookie`` was called, from the cookie of the login at last.
+    """
+    named = connection.headers.get("nano-session") or _bearer_of(connection)
+    if not named and getattr(connection.state, "cookie_counts", False):
+        return connection.cookies.get(DOWNLOAD_COOKIE, "")
+    return named
+
+
+def accept_cookie(connection: HTTPConnection) -> None:
+    """Let the cookie name the session in this request: browsers download without our header."""
+    connection.state.cookie_counts = True
 
 
 def is_ticket(connection: HTTPConnection) -> bool:

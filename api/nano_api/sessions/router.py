@@ -6,14 +6,15 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import structlog
-from fastapi import Body, Request
+from fastapi import Body, Request, Response
 
+from nano_api import API_PREFIX
 from nano_api.cloud import CurrentCloud
 from nano_api.envelope import Envelope, NanoRouter, reply
 from nano_api.errors import Unauthenticated
 from nano_api.sessions import service, throttling
 from nano_api.sessions.address import client_address
-from nano_api.sessions.dependency import CurrentSession
+from nano_api.sessions.dependency import DOWNLOAD_COOKIE, CurrentSession
 from nano_api.sessions.schemas import Login, LoginBody, SessionDetail
 from nano_api.users import service as users
 from nano_api.users.passwords import password_matches
@@ -28,6 +29,7 @@ router = NanoRouter(tags=["sessions"])
 )
 def open_session(
     request: Request,
+    response: Response,
     cloud: CurrentCloud,
     body: Annotated[LoginBody, Body(default_factory=LoginBody)],
 ) -> Any:
@@ -48,6 +50,14 @@ def open_session(
             session, body.user, address=address, nonce=body.nonce, lifetime_seconds=lifetime
         )
     request.state.caller = info  # for the operation log
+    response.set_cookie(
+        DOWNLOAD_COOKIE,
+        session_id,
+        path=API_PREFIX,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
     return reply(
         Login(
             session=session_id,
