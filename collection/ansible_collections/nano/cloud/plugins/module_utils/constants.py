@@ -25,6 +25,7 @@ TABLET_BUSES = ("", "usb", "virtio")
 DOMAIN_TYPE_CHOICES = ("auto", "kvm", "qemu")
 IMAGE_FORMATS = ("qcow2", "raw", "iso")
 POOL_TYPES = ("dir",)
+SNAPSHOT_STATES = ("present", "absent", "restored")
 POWER_STATES = ("running", "stopped", "rebooted", "reset")
 
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
@@ -42,6 +43,8 @@ DISK_SECTOR_BYTES = 512
 MAX_DISKS = 15
 MAX_IDE_DISKS = 2
 MAX_TEXT_LENGTH = 256
+# Each is a file that QEMU opens with the guest; libvirt follows a chain of 200.
+MAX_SNAPSHOTS = 100
 # QEMU's VNC server looks at the first eight characters only (DES).
 VNC_PASSWORD_LENGTH = 8
 MIN_DISPLAY_PORT = 1024

@@ -57,23 +57,36 @@ def add_cdrom(root: Element, bus: str) -> None:
 
 
 def write_disks(root: Element, wanted: GuestSpec, found: Optional[GuestSpec]) -> None:
-    """Append the disks that are new, move all to another bus when that is asked."""
+    """Append new disks, give others another volume, move all to another bus, as is asked."""
     devices = child_of(root, "devices")
     existing = disk_elements(root)
+    for present, old, disk in zip(existing, found.disks if found else (), wanted.disks):
+        if (old.pool, old.volume, old.path) != (disk.pool, disk.volume, disk.path):
+            set_source(present, disk)
     if found is not None and wanted.disk_bus != found.disk_bus:
         _move_disks(root, existing, wanted.disk_bus)
     for disk in wanted.disks[len(existing) :]:
-        new = element("disk", type="volume" if disk.volume else "file", device="disk")
-        add(new, "driver", name="qemu", type="qcow2", discard="unmap")
-        if disk.volume:
-            add(new, "source", pool=disk.pool, volume=disk.volume)
-        else:
-            add(new, "source", file=disk.path)
-        add(new, "target", dev=_free_target(root, wanted.disk_bus), bus=wanted.disk_bus)
-        _insert_after_last(devices, "disk", new)
+        added = element("disk", type="", device="disk")
+        add(added, "driver", name="qemu", type="qcow2", discard="unmap")
+        set_source(added, disk)
+        add(added, "target", dev=_free_target(root, wanted.disk_bus), bus=wanted.disk_bus)
+        _insert_after_last(devices, "disk", added)
     if wanted.disk_bus == "scsi" and devices.find("./controller[@type='scsi']") is None:
         # Without a model libvirt takes an LSI controller, for which guests have no driver.
         add(devices, "controller", type="scsi", index="0", model="virtio-scsi")
+
+
+def set_source(disk_element: Element, disk: GuestDisk) -> None:
+    """Make a disk's element show another file; what libvirt knew of the old one's layers goes."""
+    disk_element.set("type", "volume" if disk.volume else "file")
+    remove_all(disk_element, "backingStore")
+    source = child_of(disk_element, "source")
+    source.clear()
+    if disk.volume:
+        source.set("pool", disk.pool)
+        source.set("volume", disk.volume)
+    else:
+        source.set("file", disk.path)
 
 
 def _move_disks(root: Element, disks: List[Element], bus: str) -> None:

@@ -11,6 +11,8 @@ from typing import Mapping, Optional
 
 from .constants import METADATA_PREFIX, METADATA_URI
 from .guest_spec import GuestSpec
+from .snapshot_tree import SnapshotTree
+from .snapshot_xml import read_tree, write_tree
 from .xml_tree import Element, add, child_of, element, register_prefix, to_text
 
 _GUEST = f"{{{METADATA_URI}}}guest"
@@ -29,6 +31,7 @@ class GuestMetadata:
     incomplete: bool
     disk_bus: str
     images: Mapping[str, str]
+    snapshots: SnapshotTree
 
 
 def read_metadata(root: Element) -> Optional[GuestMetadata]:
@@ -47,6 +50,7 @@ def read_metadata(root: Element) -> Optional[GuestMetadata]:
             for disk in found.findall(_DISK)
             if disk.get("image")
         },
+        snapshots=read_tree(found),
     )
 
 
@@ -73,6 +77,7 @@ def metadata_element(spec: GuestSpec) -> Element:
     for disk in spec.disks:
         if disk.image and disk.volume:
             add(guest, _DISK, volume=disk.volume, image=disk.image)
+    write_tree(guest, spec.snapshots)
     return guest
 
 

@@ -7,14 +7,17 @@ not know (host devices, CPU models, NUMA, watchdogs…) stay.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
+from typing import List, Mapping, Optional, Tuple
 
 from . import domain_devices_xml as devices
 from . import domain_limits_xml as limits
 from .constants import KIB
 from .domain_metadata_xml import read_metadata, write_metadata
-from .guest_spec import CpuTopology, GuestSpec, has_ide
+from .guest_spec import CpuTopology, GuestDisk, GuestSpec, has_ide
+from .names import disk_slot
+from .snapshot_tree import NO_SNAPSHOTS
 from .xml_tree import (
     Element,
     add,
@@ -118,6 +121,27 @@ def referenced_files(xml: str) -> List[Tuple[str, str, str]]:
     return found
 
 
+def on_volumes(saved: str, spec: GuestSpec, volumes: Mapping[str, Tuple[str, str]]) -> str:
+    """The definition in a saved memory, for going on with it on other volumes and by now's name.
+
+    ``volumes`` maps the slots of disks to pools and volumes; devices stay as the memory knows them.
+    """
+    root = parse_xml(saved, keep_prefixes=True)
+    set_text(root, "name", spec.name)
+    write_metadata(root, spec)
+    for disk, known in zip(devices.disk_elements(root), devices.read_disks(root, {})):
+        slot = disk_slot(spec.id, known.volume or os.path.basename(known.path))
+        if slot is not None and slot in volumes:
+            pool, volume = volumes[slot]
+            devices.set_source(disk, GuestDisk(pool, volume))
+    return to_text(root)
+
+
+def drive_names(xml: str) -> List[str]:
+    """The device names of all disks and drives."""
+    return [each.get("dev", "") for each in parse_xml(xml).findall("./devices/disk/target")]
+
+
 def macs(xml: str) -> List[str]:
     """The MAC addresses of all network cards, lower case."""
     return [
@@ -185,6 +209,7 @@ def _read(root: Element) -> GuestSpec:
         cpu_priority=limits.read_cpu_priority(root),
         disk_limits=limits.read_disk_limits(root),
         network_limits=limits.read_network_limits(root),
+        snapshots=metadata.snapshots if metadata else NO_SNAPSHOTS,
     )
 
 

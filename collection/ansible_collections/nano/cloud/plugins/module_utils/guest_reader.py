@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from . import domain_xml
+from . import domain_xml, names
 from .errors import NotFound
 from .guest_spec import GuestDisk, GuestDisplay, GuestNetwork, GuestSpec
 from .libvirt_domain import Domain
@@ -163,14 +164,20 @@ def restart_required(active: GuestSpec, inactive: GuestSpec) -> List[str]:
     return [field for field, value in waiting.items() if running[field] != value]
 
 
+def _disk_file(guest_id: str, disk: GuestDisk) -> Tuple[str, str]:
+    """A disk's file, whichever way it is told: a snapshot makes a running guest's volume a path."""
+    name = os.path.basename(disk.path)
+    if not disk.volume and names.is_volume_of(guest_id, name):
+        return name, ""
+    return disk.volume, disk.path
+
+
 def _restart_view(spec: GuestSpec, inactive: GuestSpec) -> Mapping[str, Any]:
     network = spec.network
     if network is not None and inactive.network is not None and not inactive.network.bridge:
         # Of a card on a libvirt network only the running guest knows the bridge.
         network = GuestNetwork("", network.mac, network.model)
-    disks: Tuple[Tuple[str, str, str], ...] = tuple(
-        (disk.pool, disk.volume, disk.path) for disk in spec.disks
-    )
+    disks = tuple(_disk_file(spec.id, disk) for disk in spec.disks)
     return {
         "cores": (spec.cores, spec.topology),
         "memory_bytes": spec.memory_bytes,

@@ -22,6 +22,7 @@ from .guest_limits_spec import (
     NetworkLimits,
     limits_request,
 )
+from .snapshot_tree import NO_SNAPSHOTS, SnapshotTree
 
 GUEST_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -148,6 +149,7 @@ class GuestSpec:
     cpu_priority: str = ""
     disk_limits: DiskLimits = NO_DISK_LIMITS
     network_limits: NetworkLimits = NO_NETWORK_LIMITS
+    snapshots: SnapshotTree = NO_SNAPSHOTS
 
 
 @dataclass(frozen=True)

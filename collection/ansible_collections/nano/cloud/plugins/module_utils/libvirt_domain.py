@@ -136,6 +136,40 @@ class Domain:
         except Unsupported:
             return 0
 
+    def has_job(self) -> bool:
+        """Whether libvirt is busy with it: saving, migrating, taking a snapshot."""
+        with translated(f"read guest {self.name}"):
+            return int(self._handle.jobInfo()[0]) != 0
+
+    def go_on_in_overlays(self, xml: str, memory: bool) -> None:
+        """Have the running guest write to the files of ``xml``, all disks at one moment.
+
+        With ``memory`` its memory is saved first, and it runs on meanwhile.
+        """
+        kinds = ("NO_METADATA", "ATOMIC", "REUSE_EXT", "LIVE" if memory else "DISK_ONLY")
+        wanted = flags(*(f"DOMAIN_SNAPSHOT_CREATE_{kind}" for kind in kinds))
+        with translated(f"take a snapshot of guest {self.name}"):
+            self._handle.snapshotCreateXML(xml, wanted)
+
+    def start_block_pull(self, target: str, base: str) -> None:
+        """Copy what lies above ``base`` (``""``: all) into the running guest's own layer."""
+        with translated(f"merge layers of disk {target} of guest {self.name}"):
+            if base:
+                self._handle.blockRebase(target, base, 0, 0)
+            else:
+                self._handle.blockPull(target, 0, 0)
+
+    def start_block_commit(self, target: str, base: str, top: str) -> None:
+        """Write the running guest's layer ``top`` into the one below, ``base``."""
+        with translated(f"merge layers of disk {target} of guest {self.name}"):
+            self._handle.blockCommit(target, base, top, 0, 0)
+
+    def block_job(self, target: str) -> Optional[Tuple[int, int]]:
+        """(done, total) of what goes on with a disk's layers; None when nothing does."""
+        with translated(f"read disk {target} of guest {self.name}"):
+            found = self._handle.blockJobInfo(target, 0)
+        return (int(found["cur"]), int(found["end"])) if found else None
+
     def set_live_metadata(self, xml: str, key: str, uri: str) -> None:
         """Replace our metadata of the running guest (the definition is written elsewhere)."""
         kind = flags("DOMAIN_METADATA_ELEMENT")

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from .errors import NotFound
 from .host_capabilities import HostCapabilities, cpu_can_virtualise, parse_capabilities
-from .libvirt_binding import open_connection, translated
+from .libvirt_binding import flags, open_connection, translated
 from .libvirt_domain import Domain
 from .libvirt_storage import Pool
 
@@ -105,6 +105,17 @@ class LibvirtHost:
         """Define a domain, or redefine the one of the same id."""
         with translated("define the guest"):
             return Domain(self._handle.defineXML(xml))
+
+    def saved_xml(self, path: str) -> str:
+        """The definition in a file with a guest's memory, with passwords."""
+        with translated(f"read the saved memory {path}"):
+            wanted = flags("DOMAIN_SAVE_IMAGE_XML_SECURE")
+            return str(self._handle.saveImageGetXMLDesc(path, wanted))
+
+    def restore_saved(self, path: str, xml: str) -> None:
+        """Let a guest go on from a file with its memory, with devices as in ``xml``."""
+        with translated(f"restore the saved memory {path}"):
+            self._handle.restoreFlags(path, xml, flags("DOMAIN_SAVE_RUNNING"))
 
     def pools(self) -> List[Pool]:
         """All storage pools."""

@@ -11,7 +11,7 @@ import hashlib
 import ipaddress
 import re
 import uuid
-from typing import Tuple
+from typing import Optional, Tuple
 
 from .constants import MAX_TEXT_LENGTH, SERIAL_LOG_DIRECTORY
 from .errors import InvalidInput
@@ -20,6 +20,8 @@ _GUEST_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _SIMPLE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _BRIDGE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_VOLUME = re.compile(r"(?P<slot>sys|[0-9]+)(\.(?P<layer>[0-9]+))?\.qcow2")
+_MEMORY = re.compile(r"memory\.(?P<layer>[0-9]+)\.save")
 _CHECKSUMS = {"sha256": 64, "sha512": 128, "sha1": 40}
 # What XML 1.0 cannot carry, and control characters, which only serve to deceive readers of logs.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
@@ -108,14 +110,55 @@ def check_checksum(checksum: str, field: str = "checksum") -> Tuple[str, str]:
     return algorithm, digest
 
 
+def check_snapshot_name(name: str, field: str = "snapshot") -> str:
+    """A snapshot's name: text of any script, 1 to 128 characters, usable as a part of a URL."""
+    check_text(name, field, limit=128)
+    if not name or name != name.strip() or "/" in name or not name.strip("."):
+        raise InvalidInput(
+            f"{field} {name!r} is not a snapshot's name: it must not be empty, consist of dots, "
+            "contain '/', or begin or end with a space",
+            field=field,
+        )
+    return name
+
+
 def volume_name(guest_id: str, index: int) -> str:
     """The volume of a guest's disk: index 0 is the system disk, 1 the first data disk."""
     return f"{guest_id}_sys.qcow2" if index == 0 else f"{guest_id}_{index - 1}.qcow2"
 
 
+def layer_name(guest_id: str, slot: str, layer: int) -> str:
+    """The volume of a layer over a disk's first one: the disk's slot is that of the first."""
+    return f"{guest_id}_{slot}.{layer}.qcow2"
+
+
+def memory_name(guest_id: str, layer: int) -> str:
+    """The volume with the memory of a snapshot; its number is that of the layers begun then."""
+    return f"{guest_id}_memory.{layer}.save"
+
+
+def disk_slot(guest_id: str, volume: str) -> Optional[str]:
+    """Which disk of the guest a volume is a layer of (``sys``, ``0``…); None: it is none."""
+    found = _VOLUME.fullmatch(_own_part(guest_id, volume))
+    return found["slot"] if found else None
+
+
+def layer_number(guest_id: str, volume: str) -> int:
+    """The number in a layer's or a memory volume's name; 0 for a disk's first volume."""
+    own = _own_part(guest_id, volume)
+    found = _VOLUME.fullmatch(own) or _MEMORY.fullmatch(own)
+    return int(found["layer"] or 0) if found else 0
+
+
 def is_volume_of(guest_id: str, name: str) -> bool:
-    """Whether a volume has one of the names that ``volume_name`` makes for this guest."""
-    return re.fullmatch(re.escape(guest_id) + r"_(sys|[0-9]+)\.qcow2", name) is not None
+    """Whether a volume has one of the names that are made for this guest."""
+    own = _own_part(guest_id, name)
+    return bool(_VOLUME.fullmatch(own) or _MEMORY.fullmatch(own))
+
+
+def _own_part(guest_id: str, name: str) -> str:
+    prefix = f"{guest_id}_"
+    return name[len(prefix) :] if name.startswith(prefix) else ""
 
 
 def image_file_name(image_id: str, image_format: str) -> str:
