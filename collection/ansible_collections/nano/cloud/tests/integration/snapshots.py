@@ -61,7 +61,9 @@ def tree_of(site: Site, guest_id: str) -> dict[str, Any]:
 def say(site: Site, guest_id: str, command: str) -> None:
     """Type a command at the running guest's serial console."""
     terminal = site.shell(f"virsh ttyconsole {guest_id}")
-    site.cell.run(["sh", "-c", f"cat > {terminal}"], input_text=f"{command}\n")
+    # QEMU looks once a second whether somebody has opened the terminal, and only then reads.
+    held_open = f"(cat; sleep 2) > {terminal}"
+    site.cell.run(["sh", "-c", held_open], input_text=f"{command}\n")
 
 
 def ask(site: Site, guest_id: str, command: str) -> str:
