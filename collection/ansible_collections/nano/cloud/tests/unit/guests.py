@@ -23,6 +23,11 @@ from ansible_collections.nano.cloud.plugins.module_utils.guest_spec import (
     guest_request,
 )
 from ansible_collections.nano.cloud.plugins.module_utils.names import volume_name
+from ansible_collections.nano.cloud.plugins.module_utils.snapshot_tree import (
+    GuestVolume,
+    Snapshot,
+    SnapshotTree,
+)
 
 GUEST_ID = "6a2e3f10-8b1c-4b7e-9a55-0d9d7c1f2e3a"
 MIB, GIB = constants.MIB, constants.GIB
@@ -53,6 +58,27 @@ def disk_limits() -> st.SearchStrategy[DiskLimits]:
     """Some rates, often none."""
     rate = st.one_of(st.just(0), st.integers(1, 2**40))
     return st.builds(DiskLimits, rate, rate, rate, rate)
+
+
+def snapshot_trees() -> st.SearchStrategy[SnapshotTree]:
+    """Some trees; what they say need not hang together."""
+    volumes = st.tuples(st.builds(GuestVolume, st.just("default"), text()))
+    snapshot = st.builds(
+        Snapshot,
+        name=text(),
+        parent=text(),
+        description=text(),
+        created=st.integers(0, 2**33),
+        volumes=volumes,
+        memory=st.one_of(st.none(), st.builds(GuestVolume, text(), text())),
+        unfinished=st.sampled_from(["", "creating", "deleting"]),
+    )
+    return st.builds(
+        SnapshotTree,
+        st.lists(snapshot, max_size=2).map(tuple),
+        text(),
+        st.one_of(st.just(()), volumes),
+    )
 
 
 @st.composite
@@ -104,6 +130,7 @@ def specs(draw: st.DrawFn) -> GuestSpec:
         network_limits=NetworkLimits(
             *(draw(st.integers(0, 2**20)) * constants.KIB for _direction in range(2))
         ),
+        snapshots=draw(snapshot_trees()),
     )
 
 

@@ -21,6 +21,11 @@ from ansible_collections.nano.cloud.plugins.module_utils.guest_spec import (
     GuestNetwork,
     GuestSpec,
 )
+from ansible_collections.nano.cloud.plugins.module_utils.snapshot_tree import (
+    GuestVolume,
+    Snapshot,
+    SnapshotTree,
+)
 
 from .guests import FOREIGN, GUEST_ID, specs, text
 
@@ -41,6 +46,17 @@ BASE = GuestSpec(
     usb="nec-xhci",
     tablet="usb",
     agent=True,
+    snapshots=SnapshotTree(
+        (
+            Snapshot(
+                "first",
+                volumes=(GuestVolume("default", f"{GUEST_ID}_sys.qcow2"),),
+                memory=GuestVolume("default", f"{GUEST_ID}_memory.1.save"),
+            ),
+        ),
+        "first",
+        (GuestVolume("default", f"{GUEST_ID}_sys.2.qcow2"),),
+    ),
 )
 
 # One other value for each field, nested ones by dotted names.
@@ -84,6 +100,21 @@ OTHERS: dict[str, Any] = {
     "disk_limits.write_iops_sec": 4,
     "network_limits.receive_bytes_sec": 1024,
     "network_limits.send_bytes_sec": 2048,
+    "snapshots.snapshots": (),
+    "snapshots.snapshots.0.name": "枝 <1>",
+    "snapshots.snapshots.0.parent": "p",
+    "snapshots.snapshots.0.description": "d",
+    "snapshots.snapshots.0.created": 7,
+    "snapshots.snapshots.0.volumes": (),
+    "snapshots.snapshots.0.volumes.0.pool": "fast",
+    "snapshots.snapshots.0.volumes.0.volume": "other.qcow2",
+    "snapshots.snapshots.0.memory.pool": "fast",
+    "snapshots.snapshots.0.memory.volume": "other.save",
+    "snapshots.snapshots.0.unfinished": "deleting",
+    "snapshots.current": "",
+    "snapshots.spare": (),
+    "snapshots.spare.0.pool": "fast",
+    "snapshots.spare.0.volume": "other.qcow2",
 }
 FOREIGN_ONLY = {"disks.0.path"}
 
@@ -123,10 +154,9 @@ def test_what_was_built_is_read_back(spec: GuestSpec) -> None:
 @quick
 @given(specs(), specs())
 def test_any_spec_can_be_edited_into_another(old: GuestSpec, new: GuestSpec) -> None:
-    # Disks are only added; the machine is what it is.
-    wanted = dataclasses.replace(
-        new, id=old.id, machine=old.machine, disks=old.disks + new.disks[len(old.disks) :]
-    )
+    # Disks are added or get other files; the machine is what it is.
+    disks = new.disks + old.disks[len(new.disks) :]
+    wanted = dataclasses.replace(new, id=old.id, machine=old.machine, disks=disks)
     if wanted.disk_bus == "ide" and len(wanted.disks) > MAX_IDE_DISKS:
         with pytest.raises(InvalidInput, match="no place left"):
             domain_xml.edit(domain_xml.build(old), wanted)

@@ -84,6 +84,32 @@ def test_bad_pool_and_image_names(name: str) -> None:
         names.check_image_id(name)
 
 
+def test_layers_and_memory_are_the_guests_too() -> None:
+    for slot in ("sys", "0", "12"):
+        layer = names.layer_name(GUEST_ID, slot, 7)
+        assert names.is_volume_of(GUEST_ID, layer)
+        assert (names.disk_slot(GUEST_ID, layer), names.layer_number(GUEST_ID, layer)) == (slot, 7)
+    first = names.volume_name(GUEST_ID, 1)
+    assert (names.disk_slot(GUEST_ID, first), names.layer_number(GUEST_ID, first)) == ("0", 0)
+    memory = names.memory_name(GUEST_ID, 3)
+    assert names.is_volume_of(GUEST_ID, memory)
+    assert (names.disk_slot(GUEST_ID, memory), names.layer_number(GUEST_ID, memory)) == (None, 3)
+    for other in ("sys.qcow2", f"{GUEST_ID}_sys..qcow2", f"{GUEST_ID}_memory.save", "a_0.1.qcow2"):
+        assert not names.is_volume_of(GUEST_ID, other)
+        assert names.disk_slot(GUEST_ID, other) is None
+
+
+@pytest.mark.parametrize("name", ["before 1.0", "枝", "a" * 128, "{{ x }}", "<&>", ".a"])
+def test_names_of_snapshots(name: str) -> None:
+    assert names.check_snapshot_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", " ", " a", "a ", "a/b", ".", "..", "a\n", "a" * 129])
+def test_no_names_of_snapshots(name: str) -> None:
+    with pytest.raises(InvalidInput, match="snapshot"):
+        names.check_snapshot_name(name)
+
+
 def test_volume_names_are_recognised() -> None:
     assert names.volume_name(GUEST_ID, 0) == f"{GUEST_ID}_sys.qcow2"
     assert names.volume_name(GUEST_ID, 1) == f"{GUEST_ID}_0.qcow2"
