@@ -142,6 +142,17 @@ def drive_names(xml: str) -> List[str]:
     return [each.get("dev", "") for each in parse_xml(xml).findall("./devices/disk/target")]
 
 
+def inserted_media(xml: str) -> List[Tuple[str, str, str]]:
+    """The media in CD drives, as ``referenced_files`` tells them."""
+    drives = parse_xml(xml).findall("./devices/disk[@device='cdrom']/source")
+    return [(each.get("file", ""), each.get("pool", ""), each.get("volume", "")) for each in drives]
+
+
+def nvram_path(xml: str) -> str:
+    """The file of a UEFI guest's variables, ``""`` for BIOS."""
+    return text_of(parse_xml(xml), "./os/nvram")
+
+
 def macs(xml: str) -> List[str]:
     """The MAC addresses of all network cards, lower case."""
     return [

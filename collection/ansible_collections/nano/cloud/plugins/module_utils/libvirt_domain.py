@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Dict, Optional, Tuple
 
-from .errors import HypervisorError, Unsupported
+from .errors import Busy, HypervisorError, Unsupported
 from .libvirt_binding import flags, is_error, translated
 
+_POLL_SECONDS = 0.2
 # libvirt's states by number; "blocked" only means that the guest is idle this very moment.
 _STATES = (
     "unknown",
@@ -169,6 +171,41 @@ class Domain:
         with translated(f"read disk {target} of guest {self.name}"):
             found = self._handle.blockJobInfo(target, 0)
         return (int(found["cur"]), int(found["end"])) if found else None
+
+    def migratable_xml(self) -> str:
+        """What runs, as another host's libvirt takes it, with passwords."""
+        return self._xml("DOMAIN_XML_MIGRATABLE", secure=True)
+
+    def migrate(self, target_uri: str, parameters: Dict[str, Any], *kinds: str) -> None:
+        """Move the running guest; returns when it runs there and is gone here, or raises."""
+        with translated(f"migrate guest {self.name}"):
+            names = (f"MIGRATE_{kind}" for kind in kinds)
+            self._handle.migrateToURI3(target_uri, parameters, flags(*names))
+
+    def job_percent(self) -> Optional[int]:
+        """How far a migration or another long job of libvirt's is; None when there is none."""
+        with translated(f"read the progress of guest {self.name}"):
+            found = self._handle.jobStats(0)
+        if not found.get("type"):
+            return None
+        total = int(found.get("data_total", 0))
+        return int(found.get("data_processed", 0)) * 100 // total if total else 0
+
+    def wait_for_job(self, seconds: float) -> None:
+        """Wait until a long job of libvirt's has ended.
+
+        :raises Busy: it still goes on
+        """
+        deadline = time.monotonic() + seconds
+        while self.is_active() and self.job_percent() is not None:
+            if time.monotonic() >= deadline:
+                raise Busy(f"libvirt is migrating guest {self.name} or the like: try again later")
+            time.sleep(_POLL_SECONDS)
+
+    def abort_job(self) -> None:
+        """End a migration; the guest goes on here."""
+        with translated(f"cancel the migration of guest {self.name}"):
+            self._handle.abortJob()
 
     def set_live_metadata(self, xml: str, key: str, uri: str) -> None:
         """Replace our metadata of the running guest (the definition is written elsewhere)."""

@@ -130,6 +130,20 @@ class LibvirtHost:
         except NotFound:
             return None
 
+    def place_of(self, path: str) -> Optional[Tuple[str, str]]:
+        """(pool, volume) of a file that is a volume of an active pool; None of any other."""
+        try:
+            with translated(f"find the volume of {path}"):
+                volume = self._handle.storageVolLookupByPath(path)
+                return str(volume.storagePoolLookupByVolume().name()), str(volume.name())
+        except NotFound:
+            return None
+
+    def new_stream(self) -> Any:
+        """libvirt's own stream object, for moving a volume's content."""
+        with translated("open a stream"):
+            return self._handle.newStream(0)
+
     def define_pool(self, xml: str) -> Pool:
         """Define a storage pool."""
         with translated("define the storage pool"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, List, Optional, Tuple
 
 from .errors import Conflict, HypervisorError, NotFound
-from .libvirt_binding import is_error, translated
+from .libvirt_binding import flags, is_error, translated
 
 
 class Volume:
@@ -37,6 +37,14 @@ class Volume:
         """Grow the volume of a guest that does not run; never shrinks."""
         with translated(f"grow volume {self.name} to {size_bytes} bytes"):
             self._handle.resize(size_bytes, 0)
+
+    def download(self, stream: Any) -> None:
+        """Have libvirt send the file's bytes into a stream, holes as holes."""
+        self._handle.download(stream, 0, 0, flags("STORAGE_VOL_DOWNLOAD_SPARSE_STREAM"))
+
+    def upload(self, stream: Any) -> None:
+        """Have libvirt take the file's bytes from a stream, holes as holes."""
+        self._handle.upload(stream, 0, 0, flags("STORAGE_VOL_UPLOAD_SPARSE_STREAM"))
 
     def delete(self) -> None:
         """Delete the file.

@@ -22,6 +22,8 @@ _BRIDGE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _VOLUME = re.compile(r"(?P<slot>sys|[0-9]+)(\.(?P<layer>[0-9]+))?\.qcow2")
 _MEMORY = re.compile(r"memory\.(?P<layer>[0-9]+)\.save")
+# A disk on its way to another host, and the medium that cloud-init reads.
+_OTHER_VOLUMES = ("transfer.qcow2", "seed.iso")
 _CHECKSUMS = {"sha256": 64, "sha512": 128, "sha1": 40}
 # What XML 1.0 cannot carry, and control characters, which only serve to deceive readers of logs.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
@@ -153,12 +155,17 @@ def layer_number(guest_id: str, volume: str) -> int:
 def is_volume_of(guest_id: str, name: str) -> bool:
     """Whether a volume has one of the names that are made for this guest."""
     own = _own_part(guest_id, name)
-    return bool(_VOLUME.fullmatch(own) or _MEMORY.fullmatch(own))
+    return bool(_VOLUME.fullmatch(own) or _MEMORY.fullmatch(own) or own in _OTHER_VOLUMES)
 
 
 def _own_part(guest_id: str, name: str) -> str:
     prefix = f"{guest_id}_"
     return name[len(prefix) :] if name.startswith(prefix) else ""
+
+
+def transfer_volume_name(guest_id: str) -> str:
+    """A disk on its way to another host, whole; there only while it goes."""
+    return f"{guest_id}_transfer.qcow2"
 
 
 def image_file_name(image_id: str, image_format: str) -> str:
