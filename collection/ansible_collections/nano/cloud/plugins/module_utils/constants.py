@@ -26,7 +26,7 @@ DOMAIN_TYPE_CHOICES = ("auto", "kvm", "qemu")
 IMAGE_FORMATS = ("qcow2", "raw", "iso")
 POOL_TYPES = ("dir",)
 SNAPSHOT_STATES = ("present", "absent", "restored")
-POWER_STATES = ("running", "stopped", "rebooted", "reset")
+POWER_STATES = ("running", "stopped", "paused", "rebooted", "reset")
 
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
 # virtlogd may write here under SELinux and AppArmor, and rotates what it writes.

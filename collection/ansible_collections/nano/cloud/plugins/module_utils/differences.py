@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Tuple
 
 
 @dataclass(frozen=True)
@@ -37,3 +37,23 @@ class Differences:
         if (key in self.before) != (key in self.after):
             return True
         return bool(self.before[key] != self.after[key])
+
+
+@dataclass(frozen=True)
+class ManyDifferences:
+    """The differences of several objects, with what people call each."""
+
+    parts: Tuple[Tuple[str, Differences], ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything differs in any of them."""
+        return any(part.changed for _name, part in self.parts)
+
+    def as_diff(self) -> List[Dict[str, Any]]:
+        """Ansible's diff with a part for each object that differs."""
+        return [
+            {"before_header": name, "after_header": name, **part.as_diff()}
+            for name, part in self.parts
+            if part.changed
+        ]

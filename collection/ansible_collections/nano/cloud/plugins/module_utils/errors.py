@@ -76,6 +76,16 @@ class Unsupported(CloudError):
     code = "unsupported"
 
 
+class PartialFailure(CloudError):
+    """Some of several objects failed; ``values`` is what the module returns all the same."""
+
+    code = "partial"
+
+    def __init__(self, message: str, values: Dict[str, Any], **context: Any) -> None:
+        super().__init__(message, **context)
+        self.values = values
+
+
 class HypervisorError(CloudError):
     """libvirt refused or failed; ``context`` has libvirt's own code and message."""
 

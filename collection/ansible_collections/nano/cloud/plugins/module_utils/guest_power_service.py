@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A guest's power: running, stopped, rebooted, reset."""
+"""A guest's power: running, stopped, paused, rebooted, reset."""
 
 from __future__ import annotations
 
@@ -85,6 +85,13 @@ def _plan(domain: Domain, request: PowerRequest, before: str) -> str:
             )
     elif not domain.is_active():
         raise Conflict(f"guest {domain.name} is not running: start it instead", guest=domain.name)
+    elif request.state == "paused":
+        if before not in ("running", "paused"):
+            raise Conflict(
+                f"guest {domain.name} is {before}: only a running one can be paused",
+                guest=domain.name,
+            )
+        return "paused"
     return "running"
 
 
@@ -146,6 +153,10 @@ def _reboot(domain: Domain, request: PowerRequest) -> None:
     domain.start()
 
 
+def _pause(domain: Domain, _request: PowerRequest) -> None:
+    domain.pause()
+
+
 def _reset(domain: Domain, _request: PowerRequest) -> None:
     domain.reset()
 
@@ -153,6 +164,7 @@ def _reset(domain: Domain, _request: PowerRequest) -> None:
 _ACTIONS: Mapping[str, Callable[[Domain, PowerRequest], None]] = {
     "running": _run,
     "stopped": _stop,
+    "paused": _pause,
     "rebooted": _reboot,
     "reset": _reset,
 }

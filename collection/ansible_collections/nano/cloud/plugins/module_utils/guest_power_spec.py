@@ -19,6 +19,16 @@ POWER_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "lock_timeout_seconds": {"type": "int", "default": constants.DEFAULT_LOCK_TIMEOUT_SECONDS},
 }
 
+POWER_MODULE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    **POWER_ARGUMENTS,
+    "guests": {
+        "type": "list",
+        "elements": "dict",
+        "options": {"id": {"type": "str"}, "name": {"type": "str"}},
+    },
+    "at_once": {"type": "int", "default": 4},
+}
+
 
 @dataclass(frozen=True)
 class PowerRequest:

@@ -74,6 +74,30 @@ GUEST_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "lock_timeout_seconds": {"type": "int", "default": constants.DEFAULT_LOCK_TIMEOUT_SECONDS},
 }
 
+#: Options that are about the call, not about one guest of it.
+_OF_THE_CALL = ("state", "force", "lock_timeout_seconds")
+
+#: The options of one entry of ``guests``; what it leaves out is taken from the call's own options.
+GUEST_ENTRY_ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    name: {key: value for key, value in option.items() if key != "default"}
+    for name, option in GUEST_ARGUMENTS.items()
+    if name not in _OF_THE_CALL
+}
+
+GUEST_MODULE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    **GUEST_ARGUMENTS,
+    "guests": {"type": "list", "elements": "dict", "options": GUEST_ENTRY_ARGUMENTS},
+}
+
+
+def guest_entries(params: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """Each entry of ``guests`` with the call's options where it says nothing itself."""
+    common = {name: params.get(name) for name in GUEST_ENTRY_ARGUMENTS}
+    return [
+        {**common, **{name: value for name, value in entry.items() if value is not None}}
+        for entry in params["guests"]
+    ]
+
 
 @dataclass(frozen=True)
 class CpuTopology:

@@ -80,6 +80,11 @@ class Domain:
         with translated(f"resume guest {self.name}"):
             self._handle.resume()
 
+    def pause(self) -> None:
+        """Freeze it where it is; it stays in memory."""
+        with translated(f"pause guest {self.name}"):
+            self._handle.suspend()
+
     def wake_up(self) -> None:
         """Wake one that has put itself to sleep."""
         with translated(f"wake guest {self.name}"):

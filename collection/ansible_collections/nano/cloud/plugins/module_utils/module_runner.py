@@ -6,13 +6,13 @@ from __future__ import annotations
 import signal
 import traceback
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Sequence, Union
 
 from ansible.module_utils.basic import AnsibleModule
 
 from .constants import DEFAULT_URI
-from .differences import Differences
-from .errors import CloudError
+from .differences import Differences, ManyDifferences
+from .errors import CloudError, PartialFailure
 from .libvirt_host import LibvirtHost
 
 URI_ARGUMENT: Dict[str, Dict[str, Any]] = {"uri": {"type": "str", "default": DEFAULT_URI}}
@@ -29,7 +29,7 @@ class Result:
     ``always_changed`` is for actions that are a change although no field differs afterwards.
     """
 
-    differences: Differences
+    differences: Union[Differences, ManyDifferences]
     values: Mapping[str, Any]
     warnings: Sequence[str] = field(default_factory=tuple)
     always_changed: bool = False
@@ -66,6 +66,8 @@ def run_module(
     try:
         with LibvirtHost.open(module.params["uri"], read_only) as host:
             result = ensure(module.params, host, bool(module.check_mode))
+    except PartialFailure as error:
+        _fail(module, error, **error.values)
     except CloudError as error:
         _fail(module, error)
     except Terminated as signalled:

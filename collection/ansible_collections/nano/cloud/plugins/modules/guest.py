@@ -32,35 +32,35 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  name:
+  name: &name
     description:
       - Name of the guest, 1 to 128 letters, digits, C(_), C(.) and C(-). Required to create one.
       - With O(id) of a guest that has another name and does not run, the guest is renamed.
     type: str
-  id:
+  id: &id
     description:
       - UUID of the guest. Names the guest when given, else O(name) does.
       - A new guest gets a random one by default.
     type: str
-  owner:
+  owner: &owner
     description: Who the guest belongs to. Plain text in the guest's metadata.
     type: str
-  group:
+  group: &group
     description: Which group the guest belongs to. Plain text in the guest's metadata.
     type: str
-  template:
+  template: &template
     description: Which template the guest was made from. Plain text in the guest's metadata.
     type: str
-  cores:
+  cores: &cores
     description: Number of virtual processors, 1 or even. Required to create a guest.
     type: int
-  memory_bytes:
+  memory_bytes: &memory_bytes
     description: Memory, at least 16 MiB, rounded up to MiB. Required to create a guest.
     type: int
-  pool:
+  pool: &pool
     description: Storage pool of the disks. By default V(default). Disks are not moved.
     type: str
-  disks:
+  disks: &disks
     description:
       - The hard disks, the system disk first. A new guest has none by default.
       - A larger O(disks[].size_bytes) grows a disk, further entries add disks.
@@ -85,7 +85,7 @@ options:
     description: Storage pool of the images, see M(nano.cloud.image).
     type: str
     default: nano-images
-  network:
+  network: &network
     description: The network card.
     type: dict
     suboptions:
@@ -99,15 +99,15 @@ options:
         description: Model of the card. By default V(virtio).
         type: str
         choices: [virtio, e1000, rtl8139]
-  disk_bus:
+  disk_bus: &disk_bus
     description: Bus of the disks. By default V(scsi).
     type: str
     choices: [scsi, sata, ide, virtio]
-  video:
+  video: &video
     description: Video card. By default V(vga).
     type: str
     choices: [vga, cirrus, qxl, virtio, none]
-  display:
+  display: &display
     description: How the guest's screen is reached.
     type: dict
     suboptions:
@@ -125,30 +125,30 @@ options:
         description:
           - Password of the display; an empty one removes it. VNC takes at most 8 characters.
         type: str
-  usb:
+  usb: &usb
     description: USB controller; empty leaves it to libvirt. By default V(nec-xhci).
     type: str
     choices: ['', nec-xhci]
-  tablet:
+  tablet: &tablet
     description: Bus of the tablet that makes the pointer follow; empty for none. By default V(usb).
     type: str
     choices: ['', usb, virtio]
-  agent:
+  agent: &agent
     description: Whether there is a channel to the guest agent. By default V(true).
     type: bool
-  serial_log:
+  serial_log: &serial_log
     description:
       - Whether the serial console is logged to C(/var/log/libvirt/qemu/ID.serial.log) on the host.
         By default V(false).
     type: bool
-  cpu_priority:
+  cpu_priority: &cpu_priority
     description:
       - Share of the host's processors. V(high) weighs 2000 and is not limited, V(medium) weighs
         1000 and V(low) 500, with at most a half and a quarter of each virtual processor.
       - By default V(high). Changed while the guest runs.
     type: str
     choices: [high, medium, low]
-  disk_limits:
+  disk_limits: &disk_limits
     description:
       - What each of the guest's disks may do; V(0) is unlimited, which is the default.
       - Changed while the guest runs.
@@ -166,7 +166,7 @@ options:
       write_iops_sec:
         description: Writes in a second.
         type: int
-  network_limits:
+  network_limits: &network_limits
     description:
       - What the network card may do; V(0) is unlimited, which is the default. Rounded up to KiB.
       - Up to twice as much is let through until one second's worth has been used up.
@@ -180,15 +180,49 @@ options:
       send_bytes_sec:
         description: Bytes that the guest may send in a second.
         type: int
-  auto_start:
+  auto_start: &auto_start
     description: Whether the guest starts with the host. By default V(false).
     type: bool
-  domain_type:
+  domain_type: &domain_type
     description:
       - V(kvm) uses the processor's virtualisation, V(qemu) emulates.
       - V(auto), the default for a new guest, uses KVM where it really works.
     type: str
     choices: [auto, kvm, qemu]
+  guests:
+    description:
+      - Many guests instead of one. Each has the options of one guest; what it leaves out is taken
+        from the options beside this list.
+      - The failure of one does not stop the others. When some have failed, the module fails at the
+        end, names them, and returns RV(results) of all.
+    type: list
+    elements: dict
+    suboptions:
+      name: *name
+      id: *id
+      owner: *owner
+      group: *group
+      template: *template
+      cores: *cores
+      memory_bytes: *memory_bytes
+      pool: *pool
+      disks: *disks
+      network: *network
+      disk_bus: *disk_bus
+      video: *video
+      display: *display
+      usb: *usb
+      tablet: *tablet
+      agent: *agent
+      serial_log: *serial_log
+      cpu_priority: *cpu_priority
+      disk_limits: *disk_limits
+      network_limits: *network_limits
+      auto_start: *auto_start
+      domain_type: *domain_type
+      image_pool:
+        description: Storage pool of the images.
+        type: str
   force:
     description: With O(state=absent), end a running guest first, as pulling the plug does.
     type: bool
@@ -234,6 +268,16 @@ EXAMPLES = r"""
       receive_bytes_sec: 12500000
       send_bytes_sec: 12500000
 
+- name: Ten guests at once
+  nano.cloud.guest:
+    cores: 1
+    memory_bytes: 1073741824
+    guests:
+      - name: admin.node1
+        disks: [{size_bytes: 10737418240, image: debian-12}]
+      - name: admin.node2
+        disks: [{size_bytes: 10737418240, image: debian-12}]
+
 - name: Remove it, even if it runs
   nano.cloud.guest:
     name: admin.web1
@@ -258,17 +302,26 @@ restart_required:
   type: list
   elements: str
   sample: [cores, memory_bytes]
+results:
+  description:
+    - What came of each of O(guests), in their order, with C(index), C(id), C(name), C(changed),
+      C(failed), C(error) (C(code), C(message)), and the return values for one guest.
+  returned: when O(guests) was given
+  type: list
+  elements: dict
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.nano.cloud.plugins.module_utils.guest_batch import OneDone, run_batch
 from ansible_collections.nano.cloud.plugins.module_utils.guest_service import (
     ensure_absent,
     ensure_present,
 )
 from ansible_collections.nano.cloud.plugins.module_utils.guest_spec import (
-    GUEST_ARGUMENTS,
+    GUEST_MODULE_ARGUMENTS,
+    guest_entries,
     guest_request,
 )
 from ansible_collections.nano.cloud.plugins.module_utils.libvirt_host import LibvirtHost
@@ -276,23 +329,37 @@ from ansible_collections.nano.cloud.plugins.module_utils.module_runner import Re
 
 
 def ensure(params: Mapping[str, Any], host: LibvirtHost, check_mode: bool) -> Result:
-    """Make the guest what the options say."""
-    request, wait = guest_request(params), params["lock_timeout_seconds"]
-    if params["state"] == "present":
-        outcome = ensure_present(host, request, check_mode, wait)
-    else:
-        outcome = ensure_absent(host, request, params["force"], check_mode, wait)
-    values = {
-        "guest": outcome.guest,
-        "created": outcome.created,
-        "restart_required": outcome.restart_required,
-    }
-    return Result(outcome.differences, values, outcome.warnings)
+    """Make the guest, or each of many, what the options say."""
+
+    def one(options: Mapping[str, Any]) -> OneDone:
+        request, wait = guest_request(options), params["lock_timeout_seconds"]
+        if params["state"] == "present":
+            outcome = ensure_present(host, request, check_mode, wait)
+        else:
+            outcome = ensure_absent(host, request, params["force"], check_mode, wait)
+        values = {
+            "guest": outcome.guest,
+            "created": outcome.created,
+            "restart_required": outcome.restart_required,
+        }
+        return OneDone(outcome.differences, values, outcome.differences.changed, outcome.warnings)
+
+    if params["guests"] is None:
+        done = one(params)
+        return Result(done.differences, done.values, done.warnings)
+    # One after the other: making a guest is quick, and each sees the space that the last one took.
+    outcome = run_batch(guest_entries(params), one, at_once=1)
+    return Result(outcome.differences, {"results": outcome.results}, outcome.warnings)
 
 
 def main() -> None:
     """Entry point of the module."""
-    run_module(GUEST_ARGUMENTS, ensure, required_one_of=[["id", "name"]])
+    run_module(
+        GUEST_MODULE_ARGUMENTS,
+        ensure,
+        required_one_of=[["id", "name", "guests"]],
+        mutually_exclusive=[["id", "guests"], ["name", "guests"]],
+    )
 
 
 if __name__ == "__main__":

@@ -213,9 +213,12 @@ def test_returns_are_documented(run: Run, host: LibvirtHost) -> None:
     assert host.find_pool("default") is not None
     guest = {"name": "g", "cores": 1, "memory_bytes": 2**28, "disks": [{"size_bytes": 2**30}]}
     results = {
-        "guest": run("guest", **guest),
+        "guest": {**run("guest", **guest), "results": []},
         "guest_info": run("guest_info"),
-        "guest_power": run("guest_power", name="g", state="running"),
+        "guest_power": {
+            **run("guest_power", name="g", state="running"),
+            **run("guest_power", guests=[{"name": "g"}], state="running"),
+        },
         "storage_pool": run("storage_pool", name="default"),
         "cell_info": run("cell_info"),
     }
