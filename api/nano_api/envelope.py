@@ -36,6 +36,7 @@ ERROR_CODES = {
     "busy": 409,
     "no_space": 409,
     "canceled": 409,
+    "partial": 409,
     "internal": 500,
     "hypervisor": 500,
     "unreachable": 503,

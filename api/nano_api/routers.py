@@ -6,6 +6,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from nano_api.address_pools.router import router as address_pools
+from nano_api.batches.router import router as batches
 from nano_api.cells.router import router as cells
 from nano_api.compute_pools.router import router as compute_pools
 from nano_api.consoles.router import router as consoles
@@ -17,6 +18,7 @@ from nano_api.jobs.router import router as jobs
 from nano_api.logs.router import router as logs
 from nano_api.security_policies.router import router as security_policies
 from nano_api.sessions.router import router as sessions
+from nano_api.snapshots.router import router as snapshots
 from nano_api.status.router import router as status
 from nano_api.storage_pools.router import router as storage_pools
 from nano_api.system.router import router as system
@@ -35,6 +37,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     guests,
     guest_changes,
     instances,
+    snapshots,
+    batches,
     consoles,
     sessions,
     templates,

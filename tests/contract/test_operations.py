@@ -31,13 +31,25 @@ MODULES = CONTENT_ROOT / "collection/ansible_collections/nano/cloud/plugins/modu
 FRAGMENTS = MODULES.parent / "doc_fragments"
 GUEST = "0a50c4b1-3c1b-4f6b-9d6d-0d3e8f6f1c11"
 #: What playbooks register, as far as later tasks use it.
-REGISTERED = {"guest_create_made": {"guest": {"id": GUEST}}}
+REGISTERED = {
+    "guest_create_made": {"guest": {"id": GUEST}},
+    "guests_create_made": {"results": [{"failed": False, "id": GUEST}]},
+    "guests_create_image": {"id": "image-1", "path": "/file", "format": "qcow2"},
+    "guests_create_ready": [GUEST],
+}
+BATCH = {"guests": [{"id": GUEST, "name": "team.web1", "cell": "c1"}], "force": True}
 PARAMETERS = {
     "guest_change": {
         "changes": {"name": "team.web2", "cores": 4, "memory_bytes": 1 << 29, "auto_start": True}
     },
     "guest_power": {"power_state": "running", "force": False},
     "cell_assign": {"pool": "default"},
+    "guests_create": BATCH,
+    "guests_delete": BATCH,
+    "guests_stop": BATCH,
+    "snapshot_create": {"snapshot": {"name": "one", "description": "first", "memory": False}},
+    "snapshot_restore": {"snapshot": {"name": "one", "memory": False}},
+    "snapshot_delete": {"snapshot": {"name": "one"}},
 }
 
 

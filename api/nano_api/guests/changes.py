@@ -23,7 +23,7 @@ def change_cores(
     session: Session, cloud: Cloud, guest_id: str, cores: int, requester: Requester
 ) -> Job:
     """1 or an even number; a running guest has them after its next start."""
-    guest = _ready(session, guest_id)
+    guest = ready(session, guest_id)
     service.check_cores(cores, cloud.settings)
     _check_differs(guest.cores, cores)
     return _submit(session, guest, requester, {"cores": cores})
@@ -33,7 +33,7 @@ def change_memory(
     session: Session, cloud: Cloud, guest_id: str, memory_bytes: int, requester: Requester
 ) -> Job:
     """A running guest has it after its next start."""
-    guest = _ready(session, guest_id)
+    guest = ready(session, guest_id)
     service.check_memory(memory_bytes, cloud.settings)
     _check_differs(guest.memory_bytes, memory_bytes)
     return _submit(session, guest, requester, {"memory_bytes": memory_bytes})
@@ -44,7 +44,7 @@ def rename(session: Session, guest_id: str, name: str, requester: Requester) -> 
 
     :raises Conflict: it runs, or another guest of the pool has that name
     """
-    guest = _ready(session, guest_id)
+    guest = ready(session, guest_id)
     if not _FULL_NAME.fullmatch(name):
         raise InvalidInput(
             f"invalid name '{name[:140]}': it is GROUP.NAME, each of letters, digits, '-' and '_'",
@@ -60,7 +60,7 @@ def rename(session: Session, guest_id: str, name: str, requester: Requester) -> 
 
 def set_auto_start(session: Session, guest_id: str, enable: bool, requester: Requester) -> Job:
     """Whether the guest starts with its cell."""
-    guest = _ready(session, guest_id)
+    guest = ready(session, guest_id)
     if guest.auto_start == enable:
         state = "enabled" if enable else "disabled"
         raise Conflict(f"auto start of guest '{guest.name}' already {state}", guest=guest.id)
@@ -71,7 +71,7 @@ def grow_disk(
     session: Session, cloud: Cloud, guest_id: str, index: int, size_bytes: int, requester: Requester
 ) -> Job:
     """Only larger, only while the guest is stopped."""
-    guest = _ready(session, guest_id)
+    guest = ready(session, guest_id)
     if not 0 <= index < len(guest.disks):
         raise InvalidInput(
             f"invalid disk {index}: guest '{guest.name}' has disks 0 to {len(guest.disks) - 1}",
@@ -94,7 +94,7 @@ def change_limits(
     session: Session, guest_id: str, limits: dict[str, Any], requester: Requester
 ) -> Job:
     """``limits`` as ``guests.limits`` makes them; at once, also in a running guest."""
-    guest = _ready(session, guest_id)
+    guest = ready(session, guest_id)
     _check_differs({name: guest.limits.get(name) for name in limits}, limits)
     return _submit(session, guest, requester, limits)
 
@@ -103,7 +103,7 @@ def renew_monitor_secret(
     session: Session, cloud: Cloud, guest_id: str, requester: Requester
 ) -> Job:
     """A new password for the guest's display."""
-    guest = _ready(session, guest_id)
+    guest = ready(session, guest_id)
     sealed = cloud.secrets.seal(allocation.new_monitor_secret())
     return service.submit(
         session,
@@ -118,7 +118,12 @@ def _submit(session: Session, guest: Guest, requester: Requester, changes: dict[
     return service.submit(session, "guest_change", guest, requester, {"changes": changes})
 
 
-def _ready(session: Session, guest_id: str) -> Guest:
+def ready(session: Session, guest_id: str) -> Guest:
+    """A guest that can be changed.
+
+    :raises NotFound: there is none
+    :raises Conflict: it is being created or deleted
+    """
     guest = service.get(session, guest_id)
     if guest.state != "created":
         raise Conflict(f"instance '{guest.id}' is not ready ({guest.state})", guest=guest.id)

@@ -125,6 +125,9 @@ def _failure_of(task: str, result: Mapping[str, Any]) -> Failure:
     error = result.get("error")
     if isinstance(error, Mapping) and error.get("message"):
         return Failure(str(error.get("code", "internal")), str(error["message"]))
+    for item in result.get("results") or ():
+        if isinstance(item, Mapping) and item.get("failed"):
+            return _failure_of(task, item)  # of a loop, the first that failed is the cause
     message = _one_line(result.get("msg") or result.get("stderr") or "it gave no reason")
     return Failure("internal", f"step '{task}' failed: {message}")
 

@@ -5,12 +5,30 @@ from __future__ import annotations
 
 from nano_api.operations.base import Operation
 from nano_api.operations.cell_assign import CELL_ASSIGN
+from nano_api.operations.guest_batches import GUESTS_CREATE, GUESTS_DELETE, GUESTS_STOP
 from nano_api.operations.guest_change import GUEST_CHANGE
 from nano_api.operations.guest_create import GUEST_CREATE
 from nano_api.operations.guest_delete import GUEST_DELETE
 from nano_api.operations.guest_power import GUEST_POWER
+from nano_api.operations.guest_snapshots import (
+    SNAPSHOT_CREATE,
+    SNAPSHOT_DELETE,
+    SNAPSHOT_RESTORE,
+)
 
 OPERATIONS: dict[str, Operation] = {
     operation.name: operation
-    for operation in (CELL_ASSIGN, GUEST_CHANGE, GUEST_CREATE, GUEST_DELETE, GUEST_POWER)
+    for operation in (
+        CELL_ASSIGN,
+        GUESTS_CREATE,
+        GUESTS_DELETE,
+        GUESTS_STOP,
+        GUEST_CHANGE,
+        GUEST_CREATE,
+        GUEST_DELETE,
+        GUEST_POWER,
+        SNAPSHOT_CREATE,
+        SNAPSHOT_DELETE,
+        SNAPSHOT_RESTORE,
+    )
 }

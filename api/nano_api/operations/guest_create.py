@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from nano_api.address_pools import service as address_pools
 from nano_api.cloud import Cloud
 from nano_api.guests.tables import Guest
+from nano_api.jobs.progress import Failure
 from nano_api.jobs.tables import Job
 from nano_api.operations.base import Operation, Outcome, RunVariables, result_of
 from nano_api.operations.guest_observation import observed_guest, store_observed
@@ -36,20 +38,26 @@ def variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
 def apply(session: Session, _cloud: Cloud, job: Job, outcome: Outcome) -> list[dict[str, Any]]:
     """The guest is there, or it is gone and its next GET says why."""
     guest = session.get_one(Guest, job.subject_id)
-    found = observed_guest(outcome, guest.id)
-    if outcome.ok and found:
+    error = conclude_creation(session, guest, observed_guest(outcome, guest.id), outcome.failure)
+    result = result_of(job, outcome)[0]
+    return [{**result, "state": "failed", "error": error} if error else result]
+
+
+def conclude_creation(
+    session: Session, guest: Guest, found: Mapping[str, Any] | None, failure: Failure | None
+) -> str | None:
+    """The row of a guest that is there, or of one that is not; why it is not, None if it is."""
+    if failure is None and found is not None:
         guest.state = "created"
         store_observed(guest, found)
-        return result_of(job, outcome)
-    guest.state = "failed"
+        return None
+    failure = failure or Failure(
+        "internal", f"guest '{guest.name}' is not on cell '{guest.cell}' after its making"
+    )
+    guest.state, guest.running = "failed", False
+    guest.error_code, guest.error_message = failure.code, failure.message
     address_pools.release(session, guest.id)
-    guest.running = False
-    if outcome.failure:
-        guest.error_code, guest.error_message = outcome.failure.code, outcome.failure.message
-    else:
-        guest.error_code = "internal"
-        guest.error_message = f"guest '{guest.name}' is not on cell '{guest.cell}' after its making"
-    return [{**result_of(job, outcome)[0], "state": "failed", "error": guest.error_message}]
+    return failure.message
 
 
 GUEST_CREATE = Operation(
