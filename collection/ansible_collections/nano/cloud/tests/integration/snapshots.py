@@ -3,11 +3,17 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
-from ansible_collections.nano.cloud.tests.integration.site import Site, console, wait_for
+from ansible_collections.nano.cloud.tests.integration.site import (
+    REPOSITORY,
+    Site,
+    console,
+    wait_for,
+)
 
 NAMESPACE = "{https://nano-cloud.org/xmlns/guest/1}"
 KIB = 1024
@@ -78,3 +84,17 @@ def ask(site: Site, guest_id: str, command: str) -> str:
     assert told
     text = console(site, guest_id).replace("\r", "")
     return text.rsplit(f"\nA{mark}A", 1)[1].split("Z", 1)[0]
+
+
+def kill_amid(site: Site, guest_id: str, delay_seconds: float, **options: Any) -> None:
+    """Start the module snapshot, and kill it some moments after it has taken the guest's lock."""
+    process = subprocess.Popen(
+        site.command("snapshot", id=guest_id, **options), cwd=REPOSITORY, stdout=subprocess.DEVNULL
+    )
+    site.shell(
+        f"for i in $(seq 600); do f=/run/lock/nano-cloud/guest-{guest_id}.lock; "
+        "p=$(sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p' $f 2>/dev/null); "
+        f'if [ -n "$p" ]; then sleep {delay_seconds}; kill -9 $p; break; fi; sleep 0.01; done'
+    )
+    process.wait(timeout=60)
+    site.forget()
