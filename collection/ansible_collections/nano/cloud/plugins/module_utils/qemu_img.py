@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import shutil
 import signal
 import struct
@@ -63,6 +64,14 @@ class QemuImg:
     def commit(self, path: str) -> None:
         """Write a layer's data into the one below; both have the same content then."""
         _run("commit", "-q", "-f", "qcow2", "-d", path)
+
+    def sync(self, path: str) -> None:
+        """Have what is in a file's cache on the disk; returns when it is there."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def is_pristine(self, path: str) -> bool:
         """Whether nothing was ever written into a layer. Only true of one that is not in use.

@@ -15,6 +15,7 @@ from typing import Dict, List, Optional
 from . import names
 from .errors import HypervisorError
 from .pool_space import check_space
+from .snapshot_filling import begin_filling, settle_filling
 from .snapshot_guest import SnapshotGuest, delete_spare
 from .snapshot_tree import DELETING, GuestVolume, Snapshot, volume_of, with_disk_replaced
 
@@ -105,12 +106,14 @@ def delete_snapshot(guest: SnapshotGuest, name: str, deadline: Optional[float]) 
     snapshot = guest.tree.find(name)
     if snapshot is None:
         return 100
-    if snapshot.unfinished != DELETING:
+    if not snapshot.unfinished:
         guest.save(guest.tree.with_snapshot(replace(snapshot, unfinished=DELETING)))
+    settle_filling(guest, name)
     for number, below in enumerate(snapshot.volumes):
         done = _merge(guest, name, below, deadline)
         if done < 1.0:
             return min(99, int(100 * (number + done) / len(snapshot.volumes)))
+    guest.sync_layers()
     guest.refresh_pools()
     snapshot = guest.tree.find(name)
     if snapshot is not None:
@@ -131,9 +134,12 @@ def _merge(guest: SnapshotGuest, name: str, below: GuestVolume, deadline: Option
         if step is None:
             return 1.0
         if step.live:
+            if step.kind == COPY:
+                begin_filling(guest, snapshot, step.above)
             done = _merge_live(guest, step, deadline)
             if done < 1.0:
                 return done
+            settle_filling(guest, name)
         elif step.kind == COPY:
             under = guest.info(below)
             guest.tool.rebase(guest.path(step.above), under.backing_path, under.backing_format)
@@ -190,6 +196,7 @@ def _take_place(guest: SnapshotGuest, name: str, step: Step) -> None:
     for each in guest.dependents(step.above):
         if each.volume not in live:
             guest.tool.relink(guest.path(each), path, "qcow2")
+    guest.sync_layers()
     guest.refresh_pools()
     tree = guest.tree
     snapshot = tree.find(name)

@@ -170,6 +170,11 @@ class SnapshotGuest:
                         raise
                 time.sleep(_POLL_SECONDS)
 
+    def sync_layers(self) -> None:
+        """Have all layers on the disk, before files go that they were laid over."""
+        for each in disk_layers(self.spec):
+            self.tool.sync(self.path(each))
+
     # -- the running guest --------------------------------------------------------------------
 
     def live_disks(self) -> Dict[str, Tuple[str, str]]:

@@ -12,8 +12,16 @@ from .guest_reader import VolumeCatalog
 from .guest_spec import GuestDisk
 from .libvirt_domain import Domain
 from .libvirt_host import LibvirtHost
-from .snapshot_tree import GuestVolume, Snapshot, SnapshotTree
+from .snapshot_tree import (
+    CREATING,
+    DELETING,
+    HOLDING,
+    GuestVolume,
+    Snapshot,
+    SnapshotTree,
+)
 
+_STATES = {CREATING: "creating", DELETING: "deleting", HOLDING: "deleting"}
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -50,7 +58,7 @@ def snapshot_values(host: LibvirtHost, tree: SnapshotTree, snapshot: Snapshot) -
         "is_current": snapshot.name == tree.current,
         "create_time": time.strftime(_TIME_FORMAT, time.gmtime(snapshot.created)),
         "allocated_bytes": _allocated(host, snapshot),
-        "state": snapshot.unfinished or "ready",
+        "state": _STATES.get(snapshot.unfinished, "ready"),
     }
 
 

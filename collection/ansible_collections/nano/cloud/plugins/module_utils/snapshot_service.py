@@ -21,7 +21,7 @@ from .snapshot_guest import SnapshotGuest, settle
 from .snapshot_reader import snapshot_values, wanted_values
 from .snapshot_restoration import check_restoration, is_as_in, restore_snapshot
 from .snapshot_spec import SnapshotRequest
-from .snapshot_tree import DELETING, Snapshot
+from .snapshot_tree import DELETING, HOLDING, Snapshot
 
 NOTHING = Differences({}, {})
 
@@ -92,7 +92,7 @@ def _settle(guest: SnapshotGuest, request: SnapshotRequest) -> None:
     """Finish first what an interrupted run began, unless this very request goes on with it."""
     settle(guest)
     while True:
-        begun = guest.tree.unfinished(DELETING)
+        begun = guest.tree.unfinished(DELETING, HOLDING)
         if begun is None or (request.state == "absent" and begun.name == request.snapshot):
             return
         delete_snapshot(guest, begun.name, deadline=None)
@@ -188,7 +188,7 @@ def _absent(
     if found is None:
         return SnapshotOutcome(NOTHING, None)
     guest.check_usable()
-    if found.unfinished != DELETING:
+    if not found.unfinished:
         check_deletion(guest, found)
     after = guest.tree.without_snapshot(found.name)
     differences = Differences(

@@ -15,7 +15,7 @@ from . import names
 if TYPE_CHECKING:
     from .guest_spec import GuestDisk, GuestSpec
 
-CREATING, DELETING = "creating", "deleting"
+CREATING, DELETING, HOLDING = "creating", "deleting", "holding"
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Snapshot:
     volumes: Tuple[GuestVolume, ...] = ()
     memory: Optional[GuestVolume] = None
     unfinished: str = ""
+    filling: Optional[GuestVolume] = None
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ class SnapshotTree:
         """A snapshot by name."""
         return next((each for each in self.snapshots if each.name == name), None)
 
-    def unfinished(self, kind: str) -> Optional[Snapshot]:
-        """The oldest snapshot that is ``creating`` or ``deleting``."""
-        return next((each for each in self.snapshots if each.unfinished == kind), None)
+    def unfinished(self, *kinds: str) -> Optional[Snapshot]:
+        """The oldest snapshot that is in one of these states."""
+        return next((each for each in self.snapshots if each.unfinished in kinds), None)
 
     def with_snapshot(self, snapshot: Snapshot) -> SnapshotTree:
         """With a snapshot that is new, or instead of the one of the same name."""

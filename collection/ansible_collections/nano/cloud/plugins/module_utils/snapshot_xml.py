@@ -13,6 +13,7 @@ _TREE = f"{{{METADATA_URI}}}snapshots"
 _SNAPSHOT = f"{{{METADATA_URI}}}snapshot"
 _VOLUME = f"{{{METADATA_URI}}}volume"
 _MEMORY = f"{{{METADATA_URI}}}memory"
+_FILLING = f"{{{METADATA_URI}}}filling"
 _SPARE = f"{{{METADATA_URI}}}spare"
 
 
@@ -37,6 +38,7 @@ def _read_snapshot(found: Element) -> Snapshot:
         volumes=tuple(_read_volumes(found, _VOLUME)),
         memory=next(iter(_read_volumes(found, _MEMORY)), None),
         unfinished=found.get("unfinished", ""),
+        filling=next(iter(_read_volumes(found, _FILLING)), None),
     )
 
 
@@ -62,6 +64,8 @@ def write_tree(guest: Element, tree: SnapshotTree) -> None:
             add(new, _VOLUME, pool=volume.pool, volume=volume.volume)
         if snapshot.memory is not None:
             add(new, _MEMORY, pool=snapshot.memory.pool, volume=snapshot.memory.volume)
+        if snapshot.filling is not None:
+            add(new, _FILLING, pool=snapshot.filling.pool, volume=snapshot.filling.volume)
     for volume in tree.spare:
         add(root, _SPARE, pool=volume.pool, volume=volume.volume)
 

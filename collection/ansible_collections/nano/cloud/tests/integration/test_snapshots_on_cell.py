@@ -295,7 +295,39 @@ def test_a_long_merge_of_a_running_guest_goes_on_between_runs(
     assert seen == sorted(seen)
     assert len(seen) > 2
     assert len(files_of(site, guest_id)) == 2
+    site.shell(f"kill -9 $(cat /run/libvirt/qemu/test.{guest_id[:8]}.pid)")
+    assert_full(site, guest_id)
+
+
+def assert_full(site: Site, guest_id: str) -> None:
     path = present_paths(site, guest_id)[1]
-    told = site.shell(f"qemu-io -U -r -f qcow2 -c 'read -P 7 1M 900M' {path}")
+    told = site.shell(f"qemu-io -U -r -f qcow2 -c 'read -P 7 1M 900M' {path} 2>&1")
     assert "read 943718400/943718400" in told
     assert "failed" not in told
+
+
+def test_what_a_killed_guest_had_merged_but_not_written_down_is_merged_again(
+    site: Site, guest_id: str
+) -> None:
+    disks = [{"size_bytes": 2**20}, {"size_bytes": 2**30}]
+    site.run("guest", **basis(guest_id, disks=disks))
+    path = present_paths(site, guest_id)[1]
+    site.shell(f"qemu-io -f qcow2 -c 'write -q -P 7 1M 900M' {path}")
+    site.run("guest_power", id=guest_id, state="running")
+    take(site, guest_id, "a")
+    site.shell(f"virsh blockpull {guest_id} sdb --bandwidth 150")
+    done = site.run("snapshot", id=guest_id, snapshot="a", state="absent", wait_seconds=1)
+    assert not done["ready"]
+    wait_for(
+        "the end of the merge",
+        lambda: "No current block job" in site.shell(f"virsh blockjob {guest_id} sdb 2>&1"),
+    )
+    site.shell(f"kill -9 $(cat /run/libvirt/qemu/test.{guest_id[:8]}.pid)")
+    wait_for("its end", lambda: site.guest(guest_id)["state"] == "stopped")
+    path = present_paths(site, guest_id)[1]
+    told = site.shell(f"qemu-io -r -f qcow2 -c 'read -P 7 1M 900M' {path} 2>&1 || true")
+    assert "failed" in told, "QEMU writes all down by itself now"
+    done = site.run("snapshot", id=guest_id, snapshot="a", state="absent")
+    assert done["ready"], done
+    assert_full(site, guest_id)
+    assert len(files_of(site, guest_id)) == 2

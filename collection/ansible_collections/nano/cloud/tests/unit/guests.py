@@ -71,7 +71,8 @@ def snapshot_trees() -> st.SearchStrategy[SnapshotTree]:
         created=st.integers(0, 2**33),
         volumes=volumes,
         memory=st.one_of(st.none(), st.builds(GuestVolume, text(), text())),
-        unfinished=st.sampled_from(["", "creating", "deleting"]),
+        unfinished=st.sampled_from(["", "creating", "deleting", "holding"]),
+        filling=st.one_of(st.none(), st.builds(GuestVolume, text(), text())),
     )
     return st.builds(
         SnapshotTree,

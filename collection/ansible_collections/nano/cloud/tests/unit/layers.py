@@ -91,6 +91,10 @@ class ModelImg(QemuImg):
         self._volumes()
         self._own[path][at] = what
 
+    def forget(self, path: str, at: int) -> None:
+        """QEMU was killed before it had written down where that is."""
+        del self._own[path][at]
+
     def info(self, path: str) -> LayerInfo:
         size = self._volumes()[path].sizes()[0]
         below = self._below[path]
@@ -108,13 +112,18 @@ class ModelImg(QemuImg):
 
     def relink(self, path: str, backing_path: str, backing_format: str) -> None:
         assert backing_format == "qcow2"
-        assert self.view(backing_path) == self.view(self._below[path])
+        before = self.view(path)
         self._below[path] = backing_path
+        # What was there is there again; only what QEMU has lost may come back.
+        assert {**self.view(path), **before} == self.view(path)
 
     def commit(self, path: str) -> None:
         self._own[self._below[path]].update(list(self._own[path].items())[:1])
         self.midway()
         self._own[self._below[path]].update(self._own[path])
+
+    def sync(self, path: str) -> None:
+        assert path in self._volumes()
 
     def midway(self) -> None:
         """A moment within a long step."""

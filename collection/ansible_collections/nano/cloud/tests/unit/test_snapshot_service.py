@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,13 +23,20 @@ from ansible_collections.nano.cloud.plugins.module_utils.errors import (
 )
 from ansible_collections.nano.cloud.plugins.module_utils.guest_spec import guest_request
 from ansible_collections.nano.cloud.plugins.module_utils.libvirt_host import LibvirtHost
+from ansible_collections.nano.cloud.plugins.module_utils.snapshot_filling import (
+    begin_filling,
+    settle_filling,
+)
 from ansible_collections.nano.cloud.plugins.module_utils.snapshot_guest import SnapshotGuest
 from ansible_collections.nano.cloud.plugins.module_utils.snapshot_reader import read_snapshots
 from ansible_collections.nano.cloud.plugins.module_utils.snapshot_service import SnapshotOutcome
 from ansible_collections.nano.cloud.plugins.module_utils.snapshot_spec import snapshot_request
 from ansible_collections.nano.cloud.plugins.module_utils.snapshot_tree import (
+    DELETING,
+    HOLDING,
     has_snapshots,
     is_frozen,
+    volume_of,
 )
 
 from .guests import FOREIGN, GIB, GUEST_ID, new_request, request
@@ -323,3 +331,54 @@ def test_guests_that_have_no_snapshots(host: LibvirtHost) -> None:
         )
     with pytest.raises(InvalidInput, match="name or id"):
         snapshot_request({**options, "snapshot": "a"})
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_layer_that_was_filled_when_the_guest_ended_gets_back_what_was_lost(
+    desk: Desk, lost: bool
+) -> None:
+    desk.contents.write(0, "old")
+    desk.contents.write(1, "old")
+    desk.take("a")
+    desk.contents.write(1, "new")
+    guest = snapshot_guest(desk)
+    path = guest.path(volume_of(guest.spec.disks[0]))
+    begun = replace(guest.tree.snapshots[0], unfinished=DELETING)
+    guest.domain.start()
+    begin_filling(guest, begun, volume_of(guest.spec.disks[0]))
+    desk.tool.rebase(path, "", "")
+    if lost:
+        desk.tool.forget(path, 0)
+    guest.domain.destroy()
+    assert desk.run("a", "absent").differences.changed
+    assert desk.contents.of_disks()["sys"] == {0: "old", 1: "new"}
+    assert len(desk.files()) == 2
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_guest_is_held_until_its_layer_is_written_down(desk: Desk, held: bool) -> None:
+    desk.take("a")
+    guest = snapshot_guest(desk)
+    layer = volume_of(guest.spec.disks[0])
+    guest.domain.start()
+    begin_filling(guest, replace(guest.tree.snapshots[0], unfinished=DELETING), layer)
+    settle_filling(guest, "a")
+    assert guest.tree.snapshots[0].filling == layer  # Not full yet.
+    desk.tool.rebase(guest.path(layer), "", "")
+    if held:
+        marked = replace(guest.tree.snapshots[0], unfinished=HOLDING)
+        guest.save(guest.tree.with_snapshot(marked))
+        guest.domain.pause()
+    settle_filling(guest, "a")
+    assert guest.domain.state() == "running"
+    assert guest.tree.snapshots[0].filling is None
+    assert guest.tree.snapshots[0].unfinished == DELETING
+    guest.domain.pause()
+    with pytest.raises(Conflict, match=r"is paused.*snapshot a is merged"):
+        begin_filling(guest, guest.tree.snapshots[0], layer)
+
+
+def snapshot_guest(desk: Desk) -> SnapshotGuest:
+    domain = desk.host.find_domain(GUEST_ID, None)
+    assert domain is not None
+    return SnapshotGuest(desk.host, domain, desk.tool, 1)
