@@ -16,6 +16,7 @@ from nano_api.images.router import disk_images, media_images
 from nano_api.instances.router import router as instances
 from nano_api.jobs.router import router as jobs
 from nano_api.logs.router import router as logs
+from nano_api.migrations.router import router as migrations
 from nano_api.security_policies.router import router as security_policies
 from nano_api.sessions.router import router as sessions
 from nano_api.snapshots.router import router as snapshots
@@ -39,6 +40,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     instances,
     snapshots,
     batches,
+    migrations,
     consoles,
     sessions,
     templates,

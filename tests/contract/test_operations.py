@@ -36,6 +36,9 @@ REGISTERED = {
     "guests_create_made": {"results": [{"failed": False, "id": GUEST}]},
     "guests_create_image": {"id": "image-1", "path": "/file", "format": "qcow2"},
     "guests_create_ready": [GUEST],
+    "guest_migrate_one": {"id": GUEST, "cell": "c1"},
+    "guest_migrate_cancel_one": {"id": GUEST, "cell": "c1"},
+    "hostvars": {"c1": {"ansible_host": "192.0.2.1"}},
 }
 BATCH = {"guests": [{"id": GUEST, "name": "team.web1", "cell": "c1"}], "force": True}
 PARAMETERS = {
@@ -44,6 +47,10 @@ PARAMETERS = {
     },
     "guest_power": {"power_state": "running", "force": False},
     "cell_assign": {"pool": "default"},
+    "guest_migrate": {
+        "source": "c1",
+        "guests": [{"id": GUEST, "name": "team.web1", "cell": "c1", "display_port": 5905}],
+    },
     "guests_create": BATCH,
     "guests_delete": BATCH,
     "guests_stop": BATCH,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import secrets
 import string
+from collections.abc import Collection
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,12 +14,15 @@ from nano_api.cells.tables import Cell
 from nano_api.errors import Conflict
 from nano_api.guests.scheduling import Candidate, Demand
 from nano_api.guests.tables import Guest
+from nano_api.jobs.tables import JobLock
 
 #: Nano's prefix (Xen's block of addresses, which Nano uses too).
 _MAC_PREFIX = "00:16:3e"
 _MAC_TRIES = 50
 #: Nano's range; its length is the most guests that a cell takes.
 FIRST_DISPLAY_PORT, LAST_DISPLAY_PORT = 5901, 6000
+#: Kind of the locks that keep ports for guests on their way to a cell.
+PORT_LOCK = "display_port"
 #: VNC looks at eight characters only.
 _SECRET_LENGTH = 8
 
@@ -64,14 +68,26 @@ def free_mac(session: Session) -> str:
     raise Conflict(f"no free MAC address found below {_MAC_PREFIX}")
 
 
-def free_display_port(session: Session, cell: str) -> int:
-    """:raises Conflict: the cell has as many guests as it may"""
-    used = set(session.scalars(select(Guest.display_port).where(Guest.cell == cell)))
+def free_display_port(session: Session, cell: str, besides: Collection[int] = ()) -> int:
+    """A port that no guest of the cell has, nor one that is on its way there.
+
+    :raises Conflict: the cell has as many guests as it may
+    """
+    used = {*besides, *session.scalars(select(Guest.display_port).where(Guest.cell == cell))}
+    coming = select(JobLock.resource_id).where(
+        JobLock.kind == PORT_LOCK, JobLock.resource_id.startswith(f"{cell}:", autoescape=True)
+    )
+    used.update(int(each.rpartition(":")[2]) for each in session.scalars(coming))
     free = [p for p in range(FIRST_DISPLAY_PORT, LAST_DISPLAY_PORT + 1) if p not in used]
     if not free:
         limit = LAST_DISPLAY_PORT - FIRST_DISPLAY_PORT + 1
         raise Conflict(f"cell '{cell}' has {limit} guests already, the most that it may")
     return secrets.choice(free)
+
+
+def port_id(cell: str, port: int) -> str:
+    """How a lock names a display's port on a cell."""
+    return f"{cell}:{port}"
 
 
 def new_monitor_secret() -> str:

@@ -9,6 +9,7 @@ from nano_api.operations.guest_batches import GUESTS_CREATE, GUESTS_DELETE, GUES
 from nano_api.operations.guest_change import GUEST_CHANGE
 from nano_api.operations.guest_create import GUEST_CREATE
 from nano_api.operations.guest_delete import GUEST_DELETE
+from nano_api.operations.guest_migrate import GUEST_MIGRATE
 from nano_api.operations.guest_power import GUEST_POWER
 from nano_api.operations.guest_snapshots import (
     SNAPSHOT_CREATE,
@@ -26,6 +27,7 @@ OPERATIONS: dict[str, Operation] = {
         GUEST_CHANGE,
         GUEST_CREATE,
         GUEST_DELETE,
+        GUEST_MIGRATE,
         GUEST_POWER,
         SNAPSHOT_CREATE,
         SNAPSHOT_DELETE,
