@@ -16,6 +16,7 @@ from .guest_reader import VolumeCatalog, read_guest
 from .libvirt_domain import Domain
 from .libvirt_host import LibvirtHost
 from .object_lock import object_lock
+from .snapshot_filling import complete_layers
 
 _POLL_SECONDS = 0.2
 # A guest that is still booting ignores the power button: it is pressed again from time to time.
@@ -51,6 +52,8 @@ def ensure_power(
         after = _plan(domain, request, before)
         acted = request.state in ("rebooted", "reset")
         if not check_mode and (acted or before != after):
+            if request.state == "running":
+                complete_layers(host, domain, lock_timeout_seconds)
             _ACTIONS[request.state](domain, request)
         guest = read_guest(domain, VolumeCatalog(host), secure=not check_mode)
     differences = Differences({"state": before}, {"state": after})

@@ -18,6 +18,7 @@ from .guest_spec import GuestDisk, GuestSpec
 from .libvirt_domain import Domain
 from .libvirt_host import LibvirtHost
 from .migration_spec import MigrateRequest
+from .snapshot_tree import has_snapshots
 from .xml_tree import parse_xml, to_text
 
 # Pools whose content is elsewhere: the same source is the same content on every host.
@@ -191,7 +192,7 @@ def _check_copy(
             volume=disk.volume,
         )
     backing = os.path.basename(volume_xml.parse(volume.xml()).backing_path)
-    if names.is_volume_of(spec.id, backing):
+    if has_snapshots(spec) or names.is_volume_of(spec.id, backing):
         raise Unsupported(
             f"guest {spec.name} has snapshots, and its disk {device} is not on shared storage: "
             "delete the snapshots first",

@@ -14,6 +14,9 @@ from dataclasses import replace
 
 from . import names
 from .errors import Conflict
+from .libvirt_domain import Domain
+from .libvirt_host import LibvirtHost
+from .qemu_img import QemuImg
 from .snapshot_guest import SnapshotGuest
 from .snapshot_tree import DELETING, HOLDING, GuestVolume, Snapshot, by_slot
 
@@ -53,6 +56,16 @@ def settle_filling(guest: SnapshotGuest, name: str) -> None:
     elif guest.domain.is_active() and snapshot.unfinished != HOLDING:
         return  # QEMU is still at it, or has failed; either is found out where that is planned.
     guest.save(guest.tree.with_snapshot(replace(snapshot, unfinished=DELETING, filling=None)))
+
+
+def complete_layers(host: LibvirtHost, domain: Domain, wait_seconds: float) -> None:
+    """Before a guest starts: give its layers back what a killed QEMU has not written down."""
+    if domain.is_active() or not host.is_local_hypervisor:
+        return
+    guest = SnapshotGuest(host, domain, QemuImg(), wait_seconds)
+    for snapshot in guest.tree.snapshots:
+        if snapshot.filling is not None:
+            settle_filling(guest, snapshot.name)
 
 
 def _write_down(guest: SnapshotGuest, snapshot: Snapshot, layer: GuestVolume) -> None:

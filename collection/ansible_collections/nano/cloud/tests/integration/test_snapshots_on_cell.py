@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.nano.cloud.tests.integration.site import (
     MIB,
+    REPOSITORY,
     Site,
     basis,
     console,
@@ -327,7 +332,34 @@ def test_what_a_killed_guest_had_merged_but_not_written_down_is_merged_again(
     path = present_paths(site, guest_id)[1]
     told = site.shell(f"qemu-io -r -f qcow2 -c 'read -P 7 1M 900M' {path} 2>&1 || true")
     assert "failed" in told, "QEMU writes all down by itself now"
+    site.run("guest_power", id=guest_id, state="running")
+    assert_full(site, guest_id)
     done = site.run("snapshot", id=guest_id, snapshot="a", state="absent")
     assert done["ready"], done
     assert_full(site, guest_id)
     assert len(files_of(site, guest_id)) == 2
+
+
+def test_the_playbooks(site: Site, guest_id: str) -> None:
+    site.run("guest", **basis(guest_id, disks=TWO_DISKS))
+    basis_variables = {"nano_cell": site.cell.name, "nano_guest": {"id": guest_id}}
+
+    def play(name: str, **variables: Any) -> str:
+        text = json.dumps({**basis_variables, **variables})
+        program = Path(sys.executable).with_name("ansible-playbook")
+        done = subprocess.run(
+            [program, "-i", site.lab.inventory_path, f"playbooks/{name}.yml", "-e", text, "-v"],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    asked = {"name": "first", "description": "before all"}
+    assert "changed=1" in play("snapshot_create", nano_snapshot=asked)
+    assert "before all" in play("snapshot_read")
+    assert "changed=0" in play("snapshot_restore", nano_snapshot=asked)
+    assert "changed=1" in play("snapshot_delete", nano_snapshot=asked)
+    assert tree_of(site, guest_id)["snapshots"] == []
