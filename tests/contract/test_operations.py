@@ -27,6 +27,10 @@ from nano_api.operations.base import Operation, Playbook
 from nano_api.settings import Settings
 from nano_api.worker.untrusted import encode_untrusted
 
+from ansible_collections.nano.cloud.plugins.module_utils.guest_spec import (  # isort: skip
+    GUEST_ENTRY_ARGUMENTS,
+)
+
 MODULES = CONTENT_ROOT / "collection/ansible_collections/nano/cloud/plugins/modules"
 FRAGMENTS = MODULES.parent / "doc_fragments"
 GUEST = "0a50c4b1-3c1b-4f6b-9d6d-0d3e8f6f1c11"
@@ -228,6 +232,12 @@ def test_variables_fit_the_modules_that_the_playbook_calls(
             assert result.error_messages == [], (task["name"], given)
             checked += 1
     assert checked, f"{file} calls no module of ours"
+
+
+@pytest.mark.parametrize("file", ["guest_create.yml", "guest_change.yml"])
+def test_playbooks_pass_every_option_of_a_guest(file: str) -> None:
+    arguments = [task["nano.cloud.guest"] for task in tasks_of(file) if "nano.cloud.guest" in task]
+    assert sorted(arguments[0]) == sorted(GUEST_ENTRY_ARGUMENTS)
 
 
 def test_every_playbook_of_ours_reads_back_also_after_a_failure() -> None:

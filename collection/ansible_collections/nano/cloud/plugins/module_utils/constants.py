@@ -22,6 +22,8 @@ VIDEO_MODELS = ("vga", "cirrus", "qxl", "virtio", "none")
 DISPLAY_PROTOCOLS = ("vnc", "spice")
 USB_CONTROLLERS = ("", "nec-xhci")
 TABLET_BUSES = ("", "usb", "virtio")
+FIRMWARES = ("bios", "uefi")
+LINK_STATES = ("up", "down")
 DOMAIN_TYPE_CHOICES = ("auto", "kvm", "qemu")
 IMAGE_FORMATS = ("qcow2", "raw", "iso")
 POOL_TYPES = ("dir",)
@@ -31,6 +33,11 @@ POWER_STATES = ("running", "stopped", "paused", "rebooted", "reset")
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
 # virtlogd may write here under SELinux and AppArmor, and rotates what it writes.
 SERIAL_LOG_DIRECTORY = "/var/log/libvirt/qemu"
+# Where libvirt itself keeps the variables of UEFI guests, and the state of emulated TPMs by id.
+NVRAM_DIRECTORY = "/var/lib/libvirt/qemu/nvram"
+TPM_DIRECTORY = "/var/lib/libvirt/swtpm"
+# Security policies are network filters of libvirt with names that begin so.
+FILTER_PREFIX = "nano-"
 
 MAX_CORES = 254
 MIN_MEMORY_BYTES = 16 * MIB

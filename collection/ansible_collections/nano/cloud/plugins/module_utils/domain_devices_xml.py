@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Iterator, List, Mapping, Optional, Tuple
 
-from .constants import AGENT_CHANNEL
+from .constants import AGENT_CHANNEL, FILTER_PREFIX
 from .errors import InvalidInput
 from .guest_spec import GuestDisk, GuestDisplay, GuestNetwork, GuestSpec
-from .names import serial_log_path
+from .names import filter_name, serial_log_path
 from .xml_tree import Element, add, attribute_of, child_of, element, remove_all
 
 _PREFIXES = {"scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd", "virtio": "vd"}
@@ -52,7 +52,7 @@ def add_cdrom(root: Element, bus: str) -> None:
     """The empty drive that takes the user's media."""
     drive = add(child_of(root, "devices"), "disk", type="file", device="cdrom")
     add(drive, "driver", name="qemu", type="raw")
-    add(drive, "target", dev=_free_target(root, bus, first=0), bus=bus)
+    add(drive, "target", dev=free_target(root, bus, first=0), bus=bus)
     add(drive, "readonly")
 
 
@@ -69,7 +69,7 @@ def write_disks(root: Element, wanted: GuestSpec, found: Optional[GuestSpec]) ->
         added = element("disk", type="", device="disk")
         add(added, "driver", name="qemu", type="qcow2", discard="unmap")
         set_source(added, disk)
-        add(added, "target", dev=_free_target(root, wanted.disk_bus), bus=wanted.disk_bus)
+        add(added, "target", dev=free_target(root, wanted.disk_bus), bus=wanted.disk_bus)
         _insert_after_last(devices, "disk", added)
     if wanted.disk_bus == "scsi" and devices.find("./controller[@type='scsi']") is None:
         # Without a model libvirt takes an LSI controller, for which guests have no driver.
@@ -94,10 +94,10 @@ def _move_disks(root: Element, disks: List[Element], bus: str) -> None:
         remove_all(disk, "target")
         remove_all(disk, "address")
     for disk in disks:
-        add(disk, "target", dev=_free_target(root, bus), bus=bus)
+        add(disk, "target", dev=free_target(root, bus), bus=bus)
 
 
-def _free_target(root: Element, bus: str, first: Optional[int] = None) -> str:
+def free_target(root: Element, bus: str, first: Optional[int] = None) -> str:
     """The first free device name; IDE has four places, the first two are for CD drives."""
     start = first if first is not None else (2 if bus == "ide" else 0)
     end = 4 if bus == "ide" else len(_LETTERS)
@@ -122,6 +122,7 @@ def read_network(root: Element) -> Optional[GuestNetwork]:
         bridge=attribute_of(card, "source", "bridge"),
         mac=attribute_of(card, "mac", "address").lower(),
         model=attribute_of(card, "model", "type"),
+        link=attribute_of(card, "link", "state") or "up",
     )
 
 
@@ -144,6 +145,23 @@ def write_network(
         source.set("bridge", wanted.bridge)
     if found is None or wanted.model != found.model:
         child_of(card, "model").set("type", wanted.model)
+    if wanted.link != (found.link if found else "up"):
+        child_of(card, "link").set("state", wanted.link)
+
+
+def read_policy(root: Element) -> str:
+    """The security policy of the first network card; a filter that is none of ours is none."""
+    name = attribute_of(root, "./devices/interface/filterref", "filter")
+    return name[len(FILTER_PREFIX) :] if name.startswith(FILTER_PREFIX) else ""
+
+
+def write_policy(root: Element, policy: str) -> None:
+    """Give the first network card a security policy in place of any filter, or none."""
+    card = root.find("./devices/interface")
+    if card is not None:
+        remove_all(card, "filterref")
+        if policy:
+            add(card, "filterref", filter=filter_name(policy))
 
 
 def _screen(root: Element) -> Optional[Element]:

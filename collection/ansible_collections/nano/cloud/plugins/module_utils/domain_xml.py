@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import List, Mapping, Optional, Tuple
 
 from . import domain_devices_xml as devices
+from . import domain_firmware_xml as firmware
 from . import domain_limits_xml as limits
 from .constants import KIB
 from .domain_metadata_xml import read_metadata, write_metadata
@@ -39,11 +40,15 @@ _UNITS.update({"tb": 1000**4, "t": 1024**4, "tib": 1024**4})
 
 @dataclass(frozen=True)
 class DomainFacts:
-    """What a domain's XML tells beside the spec."""
+    """What a domain's XML tells beside the spec.
+
+    ``balloon_bytes``: what of its memory the guest uses, or is to use from its start.
+    """
 
     managed: bool
     display_port: Optional[int]
     disk_targets: Tuple[str, ...]
+    balloon_bytes: int
 
 
 def build(spec: GuestSpec) -> str:
@@ -52,7 +57,7 @@ def build(spec: GuestSpec) -> str:
     for tag in ("name", "uuid", "metadata", "memory", "currentMemory", "vcpu"):
         add(root, tag)
     set_text(root, "uuid", spec.id)
-    _add_machine(root, spec)
+    firmware.add_machine(root, spec)
     add(root, "devices")
     devices.add_cdrom(root, _cdrom_bus(spec.machine))
     _write(root, spec, None)
@@ -84,7 +89,12 @@ def facts(xml: str) -> DomainFacts:
 
 def _facts(root: Element) -> DomainFacts:
     targets = [attribute_of(disk, "target", "dev") for disk in devices.disk_elements(root)]
-    return DomainFacts(read_metadata(root) is not None, devices.display_port(root), tuple(targets))
+    return DomainFacts(
+        managed=read_metadata(root) is not None,
+        display_port=devices.display_port(root),
+        disk_targets=tuple(targets),
+        balloon_bytes=_memory_bytes(root, "currentMemory"),
+    )
 
 
 def edit(xml: str, wanted: GuestSpec) -> str:
@@ -172,27 +182,6 @@ def _cdrom_bus(machine: str) -> str:
     return "sata" if "q35" in machine else "scsi"
 
 
-def _add_machine(root: Element, spec: GuestSpec) -> None:
-    system = add(root, "os")
-    kind = add(system, "type", "hvm", arch=spec.arch)
-    if spec.machine:
-        kind.set("machine", spec.machine)
-    add(system, "boot", dev="cdrom")
-    add(system, "boot", dev="hd")
-    if spec.arch in ("x86_64", "i686"):
-        features = add(root, "features")
-        for name in ("pae", "acpi", "apic"):
-            add(features, name)
-    add(root, "cpu")
-    add(root, "clock", offset="utc")
-    power = add(root, "pm")
-    add(power, "suspend-to-mem", enabled="no")
-    add(power, "suspend-to-disk", enabled="no")
-    add(root, "on_poweroff", "destroy")
-    add(root, "on_reboot", "restart")
-    add(root, "on_crash", "restart")
-
-
 def _read(root: Element) -> GuestSpec:
     metadata = read_metadata(root)
     return GuestSpec(
@@ -211,6 +200,10 @@ def _read(root: Element) -> GuestSpec:
         disks=devices.read_disks(root, metadata.images if metadata else {}),
         disk_bus=devices.read_disk_bus(root, (metadata.disk_bus if metadata else "") or "scsi"),
         network=devices.read_network(root),
+        security_policy=devices.read_policy(root),
+        firmware=firmware.read_firmware(root),
+        secure_boot=firmware.read_secure_boot(root),
+        tpm=firmware.read_tpm(root),
         video=devices.read_video(root),
         display=devices.read_display(root),
         usb=devices.read_usb(root),
@@ -224,9 +217,9 @@ def _read(root: Element) -> GuestSpec:
     )
 
 
-def _memory_bytes(root: Element) -> int:
-    unit = attribute_of(root, "memory", "unit").lower()
-    return int(text_of(root, "memory") or "0") * _UNITS.get(unit, KIB)
+def _memory_bytes(root: Element, tag: str = "memory") -> int:
+    unit = attribute_of(root, tag, "unit").lower()
+    return int(text_of(root, tag) or "0") * _UNITS.get(unit, KIB)
 
 
 def _read_topology(root: Element) -> Optional[CpuTopology]:
@@ -250,10 +243,17 @@ def _write(root: Element, wanted: GuestSpec, found: Optional[GuestSpec]) -> None
     if found is None or (wanted.cores, wanted.topology) != (found.cores, found.topology):
         _write_cores(root, wanted)
     write_metadata(root, wanted)
+    if found is not None:
+        firmware.write_machine(root, wanted, found)
+    firmware.write_firmware(root, wanted, found)
     devices.write_disks(root, wanted, found)
     if found is None or wanted.usb != found.usb:
         devices.write_usb(root, wanted.usb)
     devices.write_network(root, wanted.network, found.network if found else None)
+    if wanted.security_policy != (found.security_policy if found else ""):
+        devices.write_policy(root, wanted.security_policy)
+    if wanted.tpm != (found.tpm if found else False):
+        firmware.write_tpm(root, wanted)
     if found is None or wanted.agent != found.agent:
         devices.write_agent(root, wanted.agent)
     if found is None or wanted.tablet != found.tablet:

@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
-from . import domain_limits_xml, domain_xml
-from .constants import METADATA_PREFIX, METADATA_URI
-from .domain_metadata_xml import metadata_text
+from . import domain_xml
 from .errors import CloudError, Conflict
 from .guest_creation import check_neighbours
+from .guest_live_change import apply_live
 from .guest_reader import VolumeCatalog
+from .guest_requirements import check_requirements
 from .guest_spec import GuestRequest, GuestSpec
 from .guest_volumes import VolumeMaker, VolumePlan, check_room, plan_volumes
 from .libvirt_domain import Domain
@@ -50,6 +49,8 @@ def plan_change(
             field="name",
             guest=found.name,
         )
+    _check_firmware_change(domain, found, wanted)
+    check_requirements(host, wanted, found)
     if (wanted.name, wanted.network, wanted.disks) != (found.name, found.network, found.disks):
         check_neighbours(host, wanted)
     sizes = [disk["size_bytes"] for disk in current["disks"]]
@@ -73,6 +74,26 @@ def plan_change(
         VolumeMaker(unused=False, wait_seconds=0).check(plan)
     sizes = [growth.get(index, size) for index, size in enumerate(sizes)]
     return GuestChange(found, wanted, sizes + [plan.spec.size_bytes for plan in new], growth, new)
+
+
+def _check_firmware_change(domain: Domain, found: GuestSpec, wanted: GuestSpec) -> None:
+    """The buses are laid out anew with another machine: devices must not be in use meanwhile."""
+    if (wanted.firmware, wanted.secure_boot) == (found.firmware, found.secure_boot):
+        return
+    field = "firmware" if wanted.firmware != found.firmware else "secure_boot"
+    if domain.is_active():
+        raise Conflict(
+            f"guest {found.name} is {domain.state()}: stop it first to change its {field}",
+            field=field,
+            guest=found.name,
+        )
+    if domain.has_saved_state():
+        raise Conflict(
+            f"guest {found.name} has a saved state that expects its firmware as it is: start it, "
+            f"or remove the saved state, before changing its {field}",
+            field=field,
+            guest=found.name,
+        )
 
 
 def _growth(request: GuestRequest, found: GuestSpec, sizes: List[int]) -> Dict[int, int]:
@@ -136,7 +157,7 @@ def apply_change(
         if problems and isinstance(error, CloudError):
             error.message += f"; and new volumes are left behind: {'; '.join(problems)}"
         raise
-    return _apply_live(domain, new_xml, change) if domain.is_active() else []
+    return apply_live(domain, new_xml, found, wanted) if domain.is_active() else []
 
 
 def _grow(
@@ -158,62 +179,3 @@ def _grow(
             "grow while the guest runs",
             field=f"disks[{index}].size_bytes",
         )
-
-
-def _apply_live(domain: Domain, xml: str, change: GuestChange) -> List[str]:
-    """What libvirt refuses here waits for the next start, and is said so."""
-    found, wanted = change.found, change.wanted
-    steps: List[Tuple[str, Callable[[], None]]] = [
-        (
-            "owner, group and template",
-            lambda: domain.set_live_metadata(metadata_text(wanted), METADATA_PREFIX, METADATA_URI),
-        )
-    ]
-    for index in range(len(found.disks), len(wanted.disks)):
-        device = domain_xml.disk_xml(xml, index)
-        steps.append((f"disks[{index}]", functools.partial(domain.attach_live, device)))
-    if _only_bridge_differs(found, wanted):
-        steps.append(("network", lambda: domain.update_live(domain_xml.network_xml(xml))))
-    if _only_password_differs(found, wanted):
-        steps.append(("display.password", lambda: domain.update_live(domain_xml.display_xml(xml))))
-    steps += _limit_steps(domain, xml, found, wanted)
-    warnings = []
-    for what, step in steps:
-        try:
-            step()
-        except CloudError as error:
-            warnings.append(f"{what} waits for a restart of guest {wanted.name}: {error.message}")
-    return warnings
-
-
-def _limit_steps(
-    domain: Domain, xml: str, found: GuestSpec, wanted: GuestSpec
-) -> List[Tuple[str, Callable[[], None]]]:
-    steps: List[Tuple[str, Callable[[], None]]] = []
-    if wanted.cpu_priority != found.cpu_priority:
-        shares = domain_limits_xml.scheduler_parameters(wanted.cpu_priority)
-        steps.append(("cpu_priority", lambda: domain.set_live_scheduling(shares)))
-    if wanted.disk_limits != found.disk_limits:
-        rates = domain_limits_xml.block_parameters(wanted.disk_limits)
-        for index, target in enumerate(domain_xml.facts(xml).disk_targets[: len(found.disks)]):
-            step = functools.partial(domain.set_live_disk_limits, target, rates)
-            steps.append((f"disk_limits of disks[{index}]", step))
-    if wanted.network_limits != found.network_limits and found.network is not None:
-        bandwidth = domain_limits_xml.interface_parameters(wanted.network_limits)
-        step = functools.partial(domain.set_live_network_limits, found.network.mac, bandwidth)
-        steps.append(("network_limits", step))
-    return steps
-
-
-def _only_bridge_differs(found: GuestSpec, wanted: GuestSpec) -> bool:
-    old, new = found.network, wanted.network
-    if old is None or new is None:
-        return False
-    return old.bridge != new.bridge and (old.mac, old.model) == (new.mac, new.model)
-
-
-def _only_password_differs(found: GuestSpec, wanted: GuestSpec) -> bool:
-    old, new = found.display, wanted.display
-    if old is None or new is None or old.password == new.password:
-        return False
-    return (old.protocol, old.listen, old.port) == (new.protocol, new.listen, new.port)

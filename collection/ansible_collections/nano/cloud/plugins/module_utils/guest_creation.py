@@ -13,6 +13,7 @@ from typing import Iterator, List, Optional
 
 from . import domain_xml
 from .errors import CloudError, Conflict
+from .guest_requirements import check_requirements
 from .guest_spec import GuestRequest, GuestSpec
 from .guest_volumes import (
     VolumeMaker,
@@ -43,6 +44,7 @@ def create_guest(
         leftover = host.find_domain(spec.id, None)
         plans = plan_volumes(host, spec.disks, request.disks or (), request.image_pool)
         maker = VolumeMaker(unused=leftover is not None, wait_seconds=lock_timeout_seconds)
+        check_requirements(host, spec, None)
         check_neighbours(host, spec)
         check_room(host, plans, growth=[])
         for plan in plans:

@@ -18,6 +18,7 @@ from .guest_spec import (
     GuestNetwork,
     GuestRequest,
     GuestSpec,
+    NetworkRequest,
     has_ide,
 )
 from .host_capabilities import HostCapabilities
@@ -25,6 +26,10 @@ from .host_capabilities import HostCapabilities
 _Value = TypeVar("_Value", str, int)
 
 _MACHINES = {"x86_64": "pc", "i686": "pc", "aarch64": "virt"}
+# UEFI guests get the newer of x86's machines, the only one that can protect its variables.
+_UEFI_MACHINES = {"x86_64": "q35", "i686": "q35"}
+# Machines that start nothing without UEFI.
+_UEFI_ONLY = ("aarch64",)
 _CORES_PER_SOCKET = 32
 _MAX_SOCKETS = 8
 
@@ -62,6 +67,7 @@ def new_guest(request: GuestRequest, guest_id: str, host: HostCapabilities) -> G
         domain_type=host.best_domain_type,
         arch=host.arch,
         machine=_MACHINES.get(host.arch, ""),
+        firmware="uefi" if host.arch in _UEFI_ONLY else "bios",
         incomplete=True,
         topology=cpu_topology(request.cores),
         disk_bus="scsi",
@@ -135,6 +141,7 @@ def _check_same_pool(pool: str, found: GuestSpec) -> None:
 
 def _overlay(base: GuestSpec, request: GuestRequest, host: HostCapabilities) -> GuestSpec:
     cores = _pick(request.cores, base.cores)
+    firmware = _firmware(request.firmware, base)
     return replace(
         base,
         name=_pick(request.name, base.name),
@@ -144,6 +151,11 @@ def _overlay(base: GuestSpec, request: GuestRequest, host: HostCapabilities) -> 
         cores=cores,
         topology=base.topology if cores == base.cores else cpu_topology(cores),
         memory_bytes=_pick(request.memory_bytes, base.memory_bytes),
+        machine=_machine(base, firmware),
+        firmware=firmware,
+        secure_boot=_secure_boot(request, base, firmware),
+        tpm=base.tpm if request.tpm is None else request.tpm,
+        security_policy=_pick(request.security_policy, base.security_policy),
         disk_bus=_pick(request.disk_bus, base.disk_bus),
         video=_pick(request.video, base.video),
         usb=_pick(request.usb, base.usb),
@@ -159,6 +171,27 @@ def _overlay(base: GuestSpec, request: GuestRequest, host: HostCapabilities) -> 
     )
 
 
+def _firmware(asked: Optional[str], base: GuestSpec) -> str:
+    if asked == "bios" != base.firmware and base.arch in _UEFI_ONLY:
+        raise InvalidInput(f"{base.arch} machines have no BIOS: use uefi", field="firmware")
+    return _pick(asked, base.firmware)
+
+
+def _machine(base: GuestSpec, firmware: str) -> str:
+    """A machine that has the firmware; BIOS works on all that have UEFI."""
+    machine = _UEFI_MACHINES.get(base.arch, base.machine)
+    if firmware in ("bios", base.firmware) or machine in base.machine:
+        return base.machine
+    return machine
+
+
+def _secure_boot(request: GuestRequest, base: GuestSpec, firmware: str) -> bool:
+    """It goes with UEFI, unless both are asked for."""
+    if request.secure_boot is None:
+        return base.secure_boot and firmware == "uefi"
+    return request.secure_boot
+
+
 def _domain_type(asked: Optional[str], found: str, host: HostCapabilities) -> str:
     """A name that libvirt does not list is still used: an explicit choice is the user's."""
     if asked is None:
@@ -168,7 +201,7 @@ def _domain_type(asked: Optional[str], found: str, host: HostCapabilities) -> st
 
 def _network(request: GuestRequest, base: GuestSpec) -> Optional[GuestNetwork]:
     asked, found = request.network, base.network
-    if asked.bridge is None and asked.mac is None and asked.model is None:
+    if asked == NetworkRequest():
         return found
     if found is None:
         found = GuestNetwork(constants.DEFAULT_BRIDGE, names.mac_of(base.id), "virtio")
@@ -176,6 +209,7 @@ def _network(request: GuestRequest, base: GuestSpec) -> Optional[GuestNetwork]:
         bridge=_pick(asked.bridge, found.bridge),
         mac=_pick(asked.mac, found.mac),
         model=_pick(asked.model, found.model),
+        link=_pick(asked.link, found.link),
     )
 
 
@@ -210,6 +244,10 @@ def _check(spec: GuestSpec) -> GuestSpec:
         raise InvalidInput("disk_limits needs a disk to limit", field="disk_limits")
     if spec.network_limits != NO_NETWORK_LIMITS and spec.network is None:
         raise InvalidInput("network_limits needs a network card to limit", field="network_limits")
+    if spec.security_policy and spec.network is None:
+        raise InvalidInput("security_policy needs a network card", field="security_policy")
+    if spec.secure_boot and spec.firmware != "uefi":
+        raise InvalidInput("secure_boot needs firmware uefi", field="secure_boot")
     display = spec.display
     too_long = len((display.password if display else "") or "") > constants.VNC_PASSWORD_LENGTH
     if display and display.protocol == "vnc" and too_long:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from . import domain_xml, names
@@ -70,6 +70,9 @@ def read_guest(domain: Domain, catalog: VolumeCatalog, secure: bool = False) -> 
     if domain.is_active():
         running, running_facts = domain_xml.parse_with_facts(domain.active_xml(secure))
         port = running_facts.display_port
+        if running_facts.balloon_bytes == spec.memory_bytes:
+            # What was taken from it, or given back, while it runs.
+            running = replace(running, memory_bytes=spec.memory_bytes)
         waiting = restart_required(running, spec)
     disks = [
         catalog.figures(domain, disk, target)
@@ -115,6 +118,10 @@ def guest_values(
         "memory_bytes": spec.memory_bytes,
         "disks": [_disk_values(disk, each) for disk, each in zip(spec.disks, disks)],
         "network": _network_values(spec.network),
+        "security_policy": spec.security_policy,
+        "firmware": spec.firmware,
+        "secure_boot": spec.secure_boot,
+        "tpm": spec.tpm,
         "disk_bus": spec.disk_bus,
         "video": spec.video,
         "usb": spec.usb,
@@ -145,7 +152,7 @@ def _disk_values(disk: GuestDisk, figures: DiskFigures) -> Dict[str, Any]:
 def _network_values(network: Optional[GuestNetwork]) -> Optional[Dict[str, Any]]:
     if network is None:
         return None
-    return {"bridge": network.bridge, "mac": network.mac, "model": network.model}
+    return asdict(network)
 
 
 def _display_values(display: Optional[GuestDisplay], port: Optional[int]) -> Dict[str, Any]:
@@ -176,7 +183,7 @@ def _restart_view(spec: GuestSpec, inactive: GuestSpec) -> Mapping[str, Any]:
     network = spec.network
     if network is not None and inactive.network is not None and not inactive.network.bridge:
         # Of a card on a libvirt network only the running guest knows the bridge.
-        network = GuestNetwork("", network.mac, network.model)
+        network = replace(network, bridge="")
     disks = tuple(_disk_file(spec.id, disk) for disk in spec.disks)
     return {
         "cores": (spec.cores, spec.topology),
@@ -184,6 +191,9 @@ def _restart_view(spec: GuestSpec, inactive: GuestSpec) -> Mapping[str, Any]:
         "disks": disks,
         "disk_bus": spec.disk_bus,
         "network": network,
+        "security_policy": spec.security_policy,
+        "firmware": (spec.firmware, spec.secure_boot),
+        "tpm": spec.tpm,
         "video": spec.video,
         "display": spec.display,
         "usb": spec.usb,

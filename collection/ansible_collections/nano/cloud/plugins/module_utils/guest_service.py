@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import shutil
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterator, List, Optional, Sequence
@@ -220,8 +221,17 @@ def _remove(
     if domain is not None:
         domain.undefine()
     if host.is_local_hypervisor:
-        for path in glob.glob(glob.escape(names.serial_log_path(guest_id)) + "*"):
-            os.unlink(path)
+        _remove_files(guest_id)
+
+
+def _remove_files(guest_id: str) -> None:
+    """What libvirt leaves: it knows only the firmware and TPM of the last definition."""
+    for path in glob.glob(glob.escape(names.serial_log_path(guest_id)) + "*"):
+        os.unlink(path)
+    for secure_boot in (False, True):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(names.nvram_path(guest_id, secure_boot))
+    shutil.rmtree(names.tpm_state_path(guest_id), ignore_errors=True)
 
 
 def _mark_incomplete(host: LibvirtHost, domain: Domain) -> None:

@@ -50,8 +50,13 @@ GUEST_ARGUMENTS: Dict[str, Dict[str, Any]] = {
             "bridge": {"type": "str"},
             "mac": {"type": "str"},
             "model": {"type": "str", "choices": list(constants.NETWORK_MODELS)},
+            "link": {"type": "str", "choices": list(constants.LINK_STATES)},
         },
     },
+    "security_policy": {"type": "str"},
+    "firmware": {"type": "str", "choices": list(constants.FIRMWARES)},
+    "secure_boot": {"type": "bool"},
+    "tpm": {"type": "bool"},
     "disk_bus": {"type": "str", "choices": list(constants.DISK_BUSES)},
     "video": {"type": "str", "choices": list(constants.VIDEO_MODELS)},
     "display": {
@@ -128,6 +133,7 @@ class GuestNetwork:
     bridge: str
     mac: str
     model: str
+    link: str = "up"
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,7 @@ class GuestSpec:
     """All that we know to write into a domain, and to read back from it.
 
     ``topology``, ``network`` and ``display`` are None only for foreign domains without one.
-    ``cpu_priority`` is ``""`` where none of ours is set.
+    ``cpu_priority`` and ``security_policy`` are ``""`` where none of ours is set.
     ``incomplete`` marks a guest whose volumes are not all there: it is being made, or removed.
     """
 
@@ -164,6 +170,10 @@ class GuestSpec:
     disks: Tuple[GuestDisk, ...] = ()
     disk_bus: str = "scsi"
     network: Optional[GuestNetwork] = None
+    security_policy: str = ""
+    firmware: str = "bios"
+    secure_boot: bool = False
+    tpm: bool = False
     video: str = "vga"
     display: Optional[GuestDisplay] = None
     usb: str = ""
@@ -192,6 +202,7 @@ class NetworkRequest:
     bridge: Optional[str] = None
     mac: Optional[str] = None
     model: Optional[str] = None
+    link: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +230,10 @@ class GuestRequest:
     disks: Optional[Tuple[DiskRequest, ...]] = None
     image_pool: str = constants.DEFAULT_IMAGE_POOL
     network: NetworkRequest = NetworkRequest()
+    security_policy: Optional[str] = None
+    firmware: Optional[str] = None
+    secure_boot: Optional[bool] = None
+    tpm: Optional[bool] = None
     disk_bus: Optional[str] = None
     video: Optional[str] = None
     display: DisplayRequest = DisplayRequest()
@@ -259,6 +274,10 @@ def guest_request(params: Mapping[str, Any]) -> GuestRequest:
             params.get("image_pool") or constants.DEFAULT_IMAGE_POOL, "image_pool"
         ),
         network=_network(params.get("network") or {}),
+        security_policy=_policy(params.get("security_policy")),
+        firmware=params.get("firmware"),
+        secure_boot=params.get("secure_boot"),
+        tpm=params.get("tpm"),
         disk_bus=params.get("disk_bus"),
         video=params.get("video"),
         display=_display(params.get("display") or {}),
@@ -329,7 +348,12 @@ def _network(network: Mapping[str, Any]) -> NetworkRequest:
         bridge=None if bridge is None else names.check_bridge_name(bridge),
         mac=None if mac is None else names.check_mac(mac),
         model=network.get("model"),
+        link=network.get("link"),
     )
+
+
+def _policy(name: Optional[str]) -> Optional[str]:
+    return names.check_policy_name(name) if name else name
 
 
 def _display(display: Mapping[str, Any]) -> DisplayRequest:

@@ -64,7 +64,7 @@ def translated(action: str) -> Iterator[None]:
 
 
 def _error_class(code: int) -> Type[CloudError]:
-    if code in _codes("NO_DOMAIN", "NO_STORAGE_POOL", "NO_STORAGE_VOL"):
+    if code in _codes("NO_DOMAIN", "NO_STORAGE_POOL", "NO_STORAGE_VOL", "NO_NWFILTER"):
         return NotFound
     if code in _codes("NO_SUPPORT", "OPERATION_UNSUPPORTED", "CONFIG_UNSUPPORTED"):
         return Unsupported

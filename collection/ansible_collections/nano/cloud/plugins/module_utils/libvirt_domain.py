@@ -236,6 +236,11 @@ class Domain:
         with translated(f"change a device of guest {self.name}"):
             self._handle.updateDeviceFlags(xml, flags("DOMAIN_AFFECT_LIVE"))
 
+    def set_live_memory(self, memory_bytes: int) -> None:
+        """Ask the running guest to do with so much of its memory; its balloon driver decides."""
+        with translated(f"set the memory of guest {self.name}"):
+            self._handle.setMemoryFlags(memory_bytes // 1024, flags("DOMAIN_AFFECT_LIVE"))
+
     def set_live_scheduling(self, parameters: Dict[str, int]) -> None:
         """Change the running guest's share of the processors."""
         with translated(f"set the processor priority of guest {self.name}"):

@@ -139,6 +139,15 @@ class LibvirtHost:
         except NotFound:
             return None
 
+    def has_filter(self, name: str) -> bool:
+        """Whether there is a network filter of that name."""
+        try:
+            with translated(f"find network filter {name}"):
+                self._handle.nwfilterLookupByName(name)
+        except NotFound:
+            return False
+        return True
+
     def new_stream(self) -> Any:
         """libvirt's own stream object, for moving a volume's content."""
         with translated("open a stream"):

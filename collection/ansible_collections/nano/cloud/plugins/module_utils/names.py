@@ -13,7 +13,13 @@ import re
 import uuid
 from typing import Optional, Tuple
 
-from .constants import MAX_TEXT_LENGTH, SERIAL_LOG_DIRECTORY
+from .constants import (
+    FILTER_PREFIX,
+    MAX_TEXT_LENGTH,
+    NVRAM_DIRECTORY,
+    SERIAL_LOG_DIRECTORY,
+    TPM_DIRECTORY,
+)
 from .errors import InvalidInput
 
 _GUEST_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -43,6 +49,11 @@ def check_guest_name(name: str, field: str = "name") -> str:
 def check_pool_name(name: str, field: str = "pool") -> str:
     """A libvirt storage pool's name that is a plain file name too."""
     return _matching(_SIMPLE_NAME, name, field, "a pool name: letters, digits, '_', '.', '-'")
+
+
+def check_policy_name(name: str, field: str = "security_policy") -> str:
+    """A security policy's name."""
+    return _matching(_SIMPLE_NAME, name, field, "a policy's name: letters, digits, '_', '.', '-'")
 
 
 def check_image_id(image_id: str, field: str = "id") -> str:
@@ -182,6 +193,22 @@ def mac_of(guest_id: str) -> str:
 def serial_log_path(guest_id: str) -> str:
     """Where a guest's serial console is logged. By id: a rename must not lose the log."""
     return f"{SERIAL_LOG_DIRECTORY}/{guest_id}.serial.log"
+
+
+def nvram_path(guest_id: str, secure_boot: bool) -> str:
+    """The variables of a UEFI guest, by id. With secure boot others, which begin with its keys."""
+    kind = "_secure" if secure_boot else ""
+    return f"{NVRAM_DIRECTORY}/{guest_id}_VARS{kind}.fd"
+
+
+def tpm_state_path(guest_id: str) -> str:
+    """The directory where libvirt keeps the state of a guest's emulated TPM."""
+    return f"{TPM_DIRECTORY}/{guest_id}"
+
+
+def filter_name(policy: str) -> str:
+    """libvirt's network filter that is a security policy."""
+    return f"{FILTER_PREFIX}{policy}"
 
 
 def _matching(pattern: re.Pattern[str], value: str, field: str, what: str) -> str:

@@ -55,7 +55,10 @@ options:
     description: Number of virtual processors, 1 or even. Required to create a guest.
     type: int
   memory_bytes: &memory_bytes
-    description: Memory, at least 16 MiB, rounded up to MiB. Required to create a guest.
+    description:
+      - Memory, at least 16 MiB, rounded up to MiB. Required to create a guest.
+      - Of a running guest whose system has a balloon driver memory is taken at once, and given
+        back up to what it was started with.
     type: int
   pool: &pool
     description: Storage pool of the disks. By default V(default). Disks are not moved.
@@ -99,6 +102,39 @@ options:
         description: Model of the card. By default V(virtio).
         type: str
         choices: [virtio, e1000, rtl8139]
+      link:
+        description:
+          - Whether the card's cable is plugged in. By default V(up). Changed while the guest runs.
+        type: str
+        choices: [up, down]
+  security_policy: &security_policy
+    description:
+      - Name of the policy that filters the network card's traffic; empty for none, the default.
+      - It must exist on the host, as libvirt's network filter C(nano-NAME).
+      - Changed while the guest runs.
+    type: str
+  firmware: &firmware
+    description:
+      - By default V(bios), and V(uefi) on aarch64, which has no BIOS.
+      - A guest with V(uefi) has a machine of type q35. Its variables are a file on the host that
+        follows from its id and goes with the guest.
+      - It is changed only while the guest is stopped, because its devices move to other addresses.
+        Disks and variables stay, but a system that was installed with one firmware seldom starts
+        with the other. A guest that has changed to V(bios) keeps its machine.
+    type: str
+    choices: [bios, uefi]
+  secure_boot: &secure_boot
+    description:
+      - Whether UEFI starts only what is signed, by the keys that the host's firmware begins with.
+        By default V(false). Refused where the host has no such firmware.
+      - It is changed only while the guest is stopped. The variables with and without secure boot
+        are two files, so that each way finds its own again.
+    type: bool
+  tpm: &tpm
+    description:
+      - Whether the guest has a TPM 2.0, emulated by C(swtpm). By default V(false).
+      - Its state goes with the guest. Without the TPM the state stays until the guest is removed.
+    type: bool
   disk_bus: &disk_bus
     description: Bus of the disks. By default V(scsi).
     type: str
@@ -208,6 +244,10 @@ options:
       pool: *pool
       disks: *disks
       network: *network
+      security_policy: *security_policy
+      firmware: *firmware
+      secure_boot: *secure_boot
+      tpm: *tpm
       disk_bus: *disk_bus
       video: *video
       display: *display
@@ -277,6 +317,19 @@ EXAMPLES = r"""
         disks: [{size_bytes: 10737418240, image: debian-12}]
       - name: admin.node2
         disks: [{size_bytes: 10737418240, image: debian-12}]
+
+- name: A guest for a system that wants UEFI with secure boot and a TPM
+  nano.cloud.guest:
+    name: admin.desktop1
+    cores: 4
+    memory_bytes: 8589934592
+    disks:
+      - size_bytes: 68719476736
+    disk_bus: sata
+    firmware: uefi
+    secure_boot: true
+    tpm: true
+    security_policy: desktops
 
 - name: Remove it, even if it runs
   nano.cloud.guest:

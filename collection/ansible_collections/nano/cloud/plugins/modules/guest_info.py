@@ -91,8 +91,20 @@ guests:
           description: Id of the image that it was made from, or null.
           type: str
     network:
-      description: The first network card with C(bridge), C(mac) and C(model), or null.
+      description: The first network card with C(bridge), C(mac), C(model), C(link), or null.
       type: dict
+    security_policy:
+      description: Policy of the first network card, empty for none of ours.
+      type: str
+    firmware:
+      description: V(bios) or V(uefi).
+      type: str
+    secure_boot:
+      description: Whether UEFI starts only what is signed.
+      type: bool
+    tpm:
+      description: Whether there is a TPM.
+      type: bool
     disk_bus:
       description: Bus of the disks.
       type: str

@@ -94,6 +94,7 @@ def specs(draw: st.DrawFn) -> GuestSpec:
         for index in range(count)
     )
     cores = draw(st.sampled_from([1, 2, 4, 6, 64, 128, 130, 254]))
+    firmware = draw(st.sampled_from(constants.FIRMWARES))
     name = draw(st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=40))
     return GuestSpec(
         id=GUEST_ID,
@@ -102,7 +103,7 @@ def specs(draw: st.DrawFn) -> GuestSpec:
         memory_bytes=draw(st.integers(16, 2**20)) * MIB,
         domain_type=draw(st.sampled_from(["kvm", "qemu"])),
         arch="x86_64",
-        machine=draw(st.sampled_from(["pc", "pc-i440fx-7.2"])),
+        machine=draw(st.sampled_from(["pc", "pc-i440fx-7.2", "q35", "pc-q35-7.2"])),
         owner=draw(text()),
         group=draw(text()),
         template=draw(text()),
@@ -114,7 +115,12 @@ def specs(draw: st.DrawFn) -> GuestSpec:
             draw(st.sampled_from(["br0", "lan.7"])),
             draw(st.sampled_from(["00:16:3e:00:00:01", "52:54:00:ab:cd:ef"])),
             draw(st.sampled_from(constants.NETWORK_MODELS)),
+            draw(st.sampled_from(constants.LINK_STATES)),
         ),
+        security_policy=draw(st.sampled_from(["", "web", "data.base-1"])),
+        firmware=firmware,
+        secure_boot=draw(st.booleans()) if firmware == "uefi" else False,
+        tpm=draw(st.booleans()),
         video=draw(st.sampled_from(constants.VIDEO_MODELS)),
         display=GuestDisplay(
             draw(st.sampled_from(constants.DISPLAY_PROTOCOLS)),
