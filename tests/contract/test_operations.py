@@ -100,12 +100,19 @@ def test_every_step_is_a_task_of_its_playbook(name: str, file: str) -> None:
 
 def documented_options(module: str) -> dict[str, Any]:
     """The argument specification that a module's documentation describes."""
-    source = (MODULES / f"{module}.py").read_text()
-    documentation = yaml.safe_load(source.split('DOCUMENTATION = r"""')[1].split('"""')[0])
+    documentation = _documentation(MODULES / f"{module}.py")
     options: dict[str, Any] = dict(documentation.get("options") or {})
     options["uri"] = {"type": "str"}
     options["lock_timeout_seconds"] = {"type": "int"}
+    if f"nano.cloud.{module}" in documentation["extends_documentation_fragment"]:
+        options.update(_documentation(FRAGMENTS / f"{module}.py")["options"])
     return _as_specification(options)
+
+
+def _documentation(file: Path) -> dict[str, Any]:
+    text = file.read_text().split('DOCUMENTATION = r"""')[1].split('"""')[0]
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
 
 
 def _as_specification(options: dict[str, Any]) -> dict[str, Any]:

@@ -141,7 +141,11 @@ def effect(template: dict[str, Any], choice: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("name", sorted(TEMPLATES))
 def test_every_choice_with_every_template(name: str, request: pytest.FixtureRequest) -> None:
-    lines: list[str] = []
+    lines = [
+        "# SPDX-License-Identifier: Apache-2.0",
+        f"# What each choice changes in a guest of the template {name}.",
+        "",
+    ]
     for choice, options in CHOICES.items():
         lines += [f"== {choice}", *effect(TEMPLATES[name], options), ""]
     compare("\n".join(lines), CHOICES_FOLDER / f"{name}.diff", request)
