@@ -163,6 +163,12 @@ def nvram_path(xml: str) -> str:
     return text_of(parse_xml(xml), "./os/nvram")
 
 
+def filters(xml: str) -> List[str]:
+    """The network filters of all network cards."""
+    found = parse_xml(xml).findall("./devices/interface/filterref")
+    return [each.get("filter", "") for each in found]
+
+
 def macs(xml: str) -> List[str]:
     """The MAC addresses of all network cards, lower case."""
     return [

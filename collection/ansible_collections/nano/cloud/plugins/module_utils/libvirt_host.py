@@ -11,6 +11,7 @@ from .errors import NotFound
 from .host_capabilities import HostCapabilities, cpu_can_virtualise, parse_capabilities
 from .libvirt_binding import flags, open_connection, translated
 from .libvirt_domain import Domain
+from .libvirt_filter import NetworkFilter, define_filter, find_filter
 from .libvirt_storage import Pool
 
 
@@ -141,12 +142,15 @@ class LibvirtHost:
 
     def has_filter(self, name: str) -> bool:
         """Whether there is a network filter of that name."""
-        try:
-            with translated(f"find network filter {name}"):
-                self._handle.nwfilterLookupByName(name)
-        except NotFound:
-            return False
-        return True
+        return self.find_filter(name) is not None
+
+    def find_filter(self, name: str) -> Optional[NetworkFilter]:
+        """A network filter by name."""
+        return find_filter(self._handle, name)
+
+    def define_filter(self, xml: str) -> NetworkFilter:
+        """Define a filter, or replace the one of the same id under guests that run."""
+        return define_filter(self._handle, xml)
 
     def new_stream(self) -> Any:
         """libvirt's own stream object, for moving a volume's content."""

@@ -196,7 +196,11 @@ class MigrationRun:
             raise Unreachable(f"cannot copy {path} to {self._request.target}: {reason}")
 
     def _send_filter(self, domain: Domain) -> None:
-        """The guest's security policy goes with it."""
+        """The guest's security policy goes with it, unless the target has one of that name."""
+        for name in domain_xml.filters(domain.inactive_xml(secure=False)):
+            found = self._source.find_filter(name)
+            if found is not None and self._target.find_filter(name) is None:
+                self._target.define_filter(found.xml())
 
     # --- afterwards
 

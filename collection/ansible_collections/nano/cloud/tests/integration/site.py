@@ -129,3 +129,25 @@ def wait_for(what: str, look: Any, seconds: float = 90) -> Any:
 
 def console(site: Site, guest_id: str) -> str:
     return site.shell(f"cat /var/log/libvirt/qemu/{guest_id}.serial.log 2>/dev/null || true")
+
+
+def say(site: Site, guest_id: str, command: str) -> None:
+    """Type a command at the running guest's serial console."""
+    terminal = site.shell(f"virsh ttyconsole {guest_id}")
+    # QEMU looks once a second whether somebody has opened the terminal, and only then reads.
+    held_open = f"(cat; sleep 2) > {terminal}"
+    site.cell.run(["sh", "-c", held_open], input_text=f"{command}\n")
+
+
+def ask(site: Site, guest_id: str, command: str) -> str:
+    """What a command in the running guest prints; it must be one word."""
+    mark = f"{time.monotonic_ns()}"
+    say(site, guest_id, f"echo A{mark}A$({command})Z")
+    told = wait_for(
+        f"an answer to {command}",
+        lambda: f"\nA{mark}A" in console(site, guest_id).replace("\r", ""),
+        30,
+    )
+    assert told
+    text = console(site, guest_id).replace("\r", "")
+    return text.rsplit(f"\nA{mark}A", 1)[1].split("Z", 1)[0]

@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 import subprocess
-import time
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
 from ansible_collections.nano.cloud.tests.integration.site import (
     REPOSITORY,
     Site,
-    console,
-    wait_for,
 )
 
 NAMESPACE = "{https://nano-cloud.org/xmlns/guest/1}"
@@ -62,28 +59,6 @@ def tree_of(site: Site, guest_id: str) -> dict[str, Any]:
     found: dict[str, Any] = site.run("snapshot_info", id=guest_id)
     assert "error" not in found, found
     return found
-
-
-def say(site: Site, guest_id: str, command: str) -> None:
-    """Type a command at the running guest's serial console."""
-    terminal = site.shell(f"virsh ttyconsole {guest_id}")
-    # QEMU looks once a second whether somebody has opened the terminal, and only then reads.
-    held_open = f"(cat; sleep 2) > {terminal}"
-    site.cell.run(["sh", "-c", held_open], input_text=f"{command}\n")
-
-
-def ask(site: Site, guest_id: str, command: str) -> str:
-    """What a command in the running guest prints; it must be one word."""
-    mark = f"{time.monotonic_ns()}"
-    say(site, guest_id, f"echo A{mark}A$({command})Z")
-    told = wait_for(
-        f"an answer to {command}",
-        lambda: f"\nA{mark}A" in console(site, guest_id).replace("\r", ""),
-        30,
-    )
-    assert told
-    text = console(site, guest_id).replace("\r", "")
-    return text.rsplit(f"\nA{mark}A", 1)[1].split("Z", 1)[0]
 
 
 def kill_amid(site: Site, guest_id: str, delay_seconds: float, **options: Any) -> None:

@@ -16,19 +16,19 @@ from ansible_collections.nano.cloud.tests.integration.site import (
     MIB,
     REPOSITORY,
     Site,
+    ask,
     basis,
     console,
+    say,
     wait_for,
 )
 from ansible_collections.nano.cloud.tests.integration.snapshots import (
     State,
-    ask,
     assert_state,
     files_of,
     kill_amid,
     paths_of,
     present_paths,
-    say,
     tree_of,
     write,
 )
