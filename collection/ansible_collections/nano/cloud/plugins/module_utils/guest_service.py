@@ -4,19 +4,17 @@
 from __future__ import annotations
 
 import contextlib
-import glob
-import os
-import shutil
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
-from . import domain_xml, names
+from . import domain_xml
 from .differences import Differences
 from .errors import Conflict
 from .guest_change import GuestChange, apply_change, plan_change
 from .guest_creation import create_guest
 from .guest_defaults import changed_guest, new_guest
+from .guest_files import remove_files
 from .guest_reader import DiskFigures, VolumeCatalog, guest_values, read_guest
 from .guest_spec import GuestRequest, GuestSpec
 from .guest_volumes import delete_volume, volumes_of
@@ -221,17 +219,7 @@ def _remove(
     if domain is not None:
         domain.undefine()
     if host.is_local_hypervisor:
-        _remove_files(guest_id)
-
-
-def _remove_files(guest_id: str) -> None:
-    """What libvirt leaves: it knows only the firmware and TPM of the last definition."""
-    for path in glob.glob(glob.escape(names.serial_log_path(guest_id)) + "*"):
-        os.unlink(path)
-    for secure_boot in (False, True):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(names.nvram_path(guest_id, secure_boot))
-    shutil.rmtree(names.tpm_state_path(guest_id), ignore_errors=True)
+        remove_files(guest_id)
 
 
 def _mark_incomplete(host: LibvirtHost, domain: Domain) -> None:

@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
-import subprocess
 import threading
 from dataclasses import replace
-from typing import Any, Callable, Dict, Iterator, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from . import domain_xml, names, volume_xml
 from .constants import MIB
-from .errors import CloudError, Conflict, NotFound, Unreachable
+from .errors import CloudError, Conflict, NotFound
+from .guest_files import possible_paths, remove_files, remove_files_there, send_files, state_paths
 from .guest_volumes import delete_volume
 from .libvirt_domain import Domain
 from .libvirt_host import LibvirtHost
@@ -84,6 +83,7 @@ class MigrationRun:
     # --- live
 
     def _move_running(self, domain: Domain) -> None:
+        send_files(self._request.target, _waiting_files(domain))
         kinds = ["LIVE", "PEER2PEER", "PERSIST_DEST", "UNDEFINE_SOURCE", "AUTO_CONVERGE"]
         parameters: Dict[str, Any] = {"migrate_uri": self._request.migration_uri}
         if self._plan.copied:
@@ -130,11 +130,12 @@ class MigrationRun:
 
     def _move_stopped(self, domain: Domain) -> None:
         """Defined there as incomplete, so that nobody starts two; then gone here; then complete."""
+        nvram = domain_xml.nvram_path(domain.inactive_xml(secure=False))
+        paths = [*state_paths(domain.id), *([nvram] if nvram and os.path.exists(nvram) else [])]
+        send_files(self._request.target, list(dict.fromkeys(paths)))
         self._transfer_all()
         xml = self._with_port(domain.inactive_xml(secure=True))
         spec = domain_xml.parse(xml)
-        if spec.arch and domain_xml.nvram_path(xml):
-            self._send_file(domain_xml.nvram_path(xml))
         there = self._target.define_domain(domain_xml.edit(xml, replace(spec, incomplete=True)))
         try:
             domain.undefine()
@@ -179,22 +180,6 @@ class MigrationRun:
         finally:
             delete_volume(whole, _DELETE_WAIT_SECONDS)
 
-    def _send_file(self, path: str) -> None:
-        """A file outside all pools (NVRAM), under the same name."""
-        if not os.path.exists(path):
-            return
-        command = ["ssh", "-o", "BatchMode=yes", f"root@{self._request.target}"]
-        with open(path, "rb") as file:
-            done = subprocess.run(
-                [*command, f"umask 077; cat > '{_plain_path(path)}'"],
-                stdin=file,
-                capture_output=True,
-                check=False,
-            )
-        if done.returncode:
-            reason = done.stderr.decode(errors="replace").strip()[-200:]
-            raise Unreachable(f"cannot copy {path} to {self._request.target}: {reason}")
-
     def _send_filter(self, domain: Domain) -> None:
         """The guest's security policy goes with it, unless the target has one of that name."""
         for name in domain_xml.filters(domain.inactive_xml(secure=False)):
@@ -206,6 +191,8 @@ class MigrationRun:
 
     def undo(self) -> None:
         """Nothing of the guest stays on the target; the plan made sure that nothing was there."""
+        if "+ssh" in self._request.target_uri:
+            remove_files_there(self._request.target, possible_paths(self._plan.guest_id))
         places = [(pool, name) for pool, name, _device in self._plan.copied]
         for pool_name, name in [*places, *self._plan.seeds]:
             pool = self._target.find_pool(pool_name)
@@ -222,9 +209,7 @@ class MigrationRun:
             volume = pool.find_volume(name) if pool else None
             if volume is not None:
                 delete_volume(volume, _DELETE_WAIT_SECONDS)
-        for path in glob.glob(glob.escape(names.serial_log_path(self._plan.guest_id)) + "*"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+        remove_files(self._plan.guest_id)
 
     def _pool(self, host: LibvirtHost, name: str) -> Pool:
         pool = host.find_pool(name)
@@ -237,6 +222,15 @@ class MigrationRun:
         if volume is None:
             raise NotFound(f"volume {name} does not exist in pool {pool}", volume=name)
         return volume
+
+
+def _waiting_files(domain: Domain) -> List[str]:
+    """Of a running guest's files those that it does not use now: QEMU itself takes the others."""
+    xml = domain.active_xml(secure=False)
+    used = [domain_xml.nvram_path(xml)]
+    if domain_xml.parse(xml).tpm:
+        used.append(names.tpm_state_path(domain.id))
+    return [path for path in state_paths(domain.id) if path not in used]
 
 
 def finish_interrupted(
@@ -281,7 +275,3 @@ def _quietly(watch: Callable[[], None]) -> Callable[[], None]:
             watch()
 
     return guarded
-
-
-def _plain_path(path: str) -> str:
-    return names.check_absolute_path(path).replace("'", "")

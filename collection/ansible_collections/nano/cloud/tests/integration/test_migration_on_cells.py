@@ -138,6 +138,39 @@ def test_a_migration_goes_on_alone_and_can_be_canceled(
     assert states(site, other_site, guest) == ("", "running")
 
 
+def test_firmware_and_tpm_go_along(site: Site, other_site: Site, guest_id: str) -> None:
+    disks = [{"size_bytes": 64 * MIB}]
+    options = basis(guest_id, disks=disks, firmware="uefi", secure_boot=True, tpm=True)
+    site.run("guest", **options)
+    site.run("guest_power", id=guest_id, state="running")
+    wait_for("UEFI", lambda: "BdsDxe" in console(site, guest_id))
+    site.run("guest_power", id=guest_id, state="stopped", force=True)
+    site.run("guest", id=guest_id, secure_boot=False)
+    site.run("guest_power", id=guest_id, state="running")
+    wait_for("UEFI", lambda: "UEFI Interactive Shell" in console(site, guest_id))
+    state = (
+        f"/var/lib/libvirt/qemu/nvram/{guest_id}* /var/lib/libvirt/swtpm/{guest_id}/tpm2/*.perm*"
+    )
+    sums = f"md5sum {state}"
+    before = site.shell(sums)
+    assert len(before.splitlines()) == 3, before
+    live = site.run("guest_migrate", id=guest_id, target=other_site.cell.address)
+    assert live["migration"]["mode"] == "live"
+    assert traces(site, guest_id) == ""
+    there = other_site.shell(sums)
+    assert len(there.splitlines()) == 3, there
+    assert set(before.splitlines()[:2]) == set(there.splitlines()[:2])
+    other_site.run("guest_power", id=guest_id, state="stopped", force=True)
+    there = other_site.shell(sums)
+    back = other_site.run("guest_migrate", id=guest_id, target=site.cell.address)
+    assert back["migration"]["mode"] == "cold"
+    assert traces(other_site, guest_id) == ""
+    assert site.shell(sums) == there
+    started = site.run("guest_power", id=guest_id, state="running")
+    assert started["guest"]["state"] == "running"
+    wait_for("UEFI", lambda: "UEFI Interactive Shell" in console(site, guest_id))
+
+
 @pytest.mark.parametrize("delay_seconds", [0.5, 2.5])
 def test_a_killed_migration_is_settled_by_the_next_run(
     site: Site, other_site: Site, guest: str, delay_seconds: float
