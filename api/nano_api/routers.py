@@ -11,6 +11,7 @@ from nano_api.cells.router import router as cells
 from nano_api.compute_pools.router import router as compute_pools
 from nano_api.consoles.router import router as consoles
 from nano_api.guests.change_router import router as guest_changes
+from nano_api.guests.policy_router import router as guest_policies
 from nano_api.guests.router import router as guests
 from nano_api.images.router import disk_images, media_images
 from nano_api.instances.router import router as instances
@@ -37,6 +38,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     address_pools,
     guests,
     guest_changes,
+    guest_policies,
     instances,
     snapshots,
     batches,

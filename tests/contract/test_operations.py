@@ -40,6 +40,7 @@ REGISTERED = {
     "guests_create_made": {"results": [{"failed": False, "id": GUEST}]},
     "guests_create_image": {"id": "image-1", "path": "/file", "format": "qcow2"},
     "guests_create_ready": [GUEST],
+    "guests_delete_policy": GUEST,
     "guest_migrate_one": {"id": GUEST, "cell": "c1"},
     "guest_migrate_cancel_one": {"id": GUEST, "cell": "c1"},
     "hostvars": {"c1": {"ansible_host": "192.0.2.1"}},
@@ -54,6 +55,20 @@ PARAMETERS = {
     "guest_migrate": {
         "source": "c1",
         "guests": [{"id": GUEST, "name": "team.web1", "cell": "c1", "display_port": 5905}],
+    },
+    "guest_policy": {
+        "policy": {
+            "default_action": "reject",
+            "rules": [
+                {
+                    "action": "accept",
+                    "protocol": "tcp",
+                    "from_address": "",
+                    "to_address": "192.0.2.1",
+                    "to_port": 80,
+                }
+            ],
+        }
     },
     "guests_create": BATCH,
     "guests_delete": BATCH,
@@ -172,6 +187,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
                 },
                 image_id="image-1",
                 modules=["qemu"],
+                policy={"default_action": "reject", "rules": []},
+                limits={"cpu_priority": "low", "disk_limits": {"read_iops_sec": 9}},
                 auto_start=True,
                 mac="00:16:3e:00:00:01",
                 display_port=5901,

@@ -141,6 +141,7 @@ class GuestSpecification(WireModel):
     template: str = Field("", description="id of a template")
     modules: list[str] = Field(default_factory=list)
     qos: QosIn | None = None
+    security_policy_group: str = Field("", description="id of a group whose rules are copied")
 
     def order_named(self, name: str) -> GuestOrder:
         """The order for one guest."""
@@ -157,6 +158,7 @@ class GuestSpecification(WireModel):
             template_id=self.template,
             modules=self.modules,
             qos=self.qos,
+            policy_group=self.security_policy_group,
         )
 
 

@@ -24,6 +24,7 @@ from nano_api.jobs import service as jobs
 from nano_api.jobs.service import Requester, Subject
 from nano_api.jobs.tables import Job
 from nano_api.naming import check_guest_word
+from nano_api.security_policies import service as policy_groups
 from nano_api.settings import Settings
 from nano_api.templates import service as templates
 
@@ -49,6 +50,7 @@ class GuestOrder:
     template_id: str
     modules: Sequence[str]
     qos: QosIn | None = None
+    policy_group: str = ""
 
 
 def create(
@@ -71,6 +73,7 @@ def place(session: Session, cloud: Cloud, order: GuestOrder) -> Guest:
     """
     _check(order, cloud.settings)
     limits = all_limits(order.qos)
+    policy = _policy(session, order.policy_group)
     pool = compute_pools.get(session, order.pool)
     template = templates.get_template(session, order.template_id)
     full_name = f"{order.group}.{order.name}"
@@ -104,6 +107,7 @@ def place(session: Session, cloud: Cloud, order: GuestOrder) -> Guest:
         image_id=order.image_id or None,
         modules=list(order.modules),
         limits=limits,
+        policy=policy,
         auto_start=order.auto_start,
         mac=allocation.free_mac(session),
         display_port=allocation.free_display_port(session, cell),
@@ -247,6 +251,14 @@ def _check_name_is_free(session: Session, pool: str, name: str) -> None:
         session.flush()
         return
     raise Conflict(f"instance '{name}' already exists in pool '{pool}'", name=name, pool=pool)
+
+
+def _policy(session: Session, group_id: str) -> dict[str, Any]:
+    """A copy of a group's policy for a new guest's row; empty without a group."""
+    if not group_id:
+        return {}
+    action, rules = policy_groups.policy_to_copy(session, group_id)
+    return {"default_action": action, "rules": [rule.stored() for rule in rules]}
 
 
 def _check_image(session: Session, order: GuestOrder) -> None:

@@ -47,6 +47,8 @@ class Guest(Base):
     #: ``guests.limits`` has the form.
     limits: Mapped[dict[str, Any]] = mapped_column(default=dict)
     mac: Mapped[str] = mapped_column(String(17), unique=True)
+    #: ``{"default_action", "rules"}`` as ``security_policies.rules`` has them; empty: none.
+    policy: Mapped[dict[str, Any]] = mapped_column(default=dict)
     #: As ``nano.cloud.snapshot_info`` last told them, oldest first.
     snapshots: Mapped[list[Any]] = mapped_column(default=list)
     #: ``a.b.c.d/nn`` of the address pool, and what the guest itself was seen to have.

@@ -10,6 +10,7 @@ from nano_api.operations.guest_change import GUEST_CHANGE
 from nano_api.operations.guest_create import GUEST_CREATE
 from nano_api.operations.guest_delete import GUEST_DELETE
 from nano_api.operations.guest_migrate import GUEST_MIGRATE
+from nano_api.operations.guest_policy import GUEST_POLICY
 from nano_api.operations.guest_power import GUEST_POWER
 from nano_api.operations.guest_snapshots import (
     SNAPSHOT_CREATE,
@@ -28,6 +29,7 @@ OPERATIONS: dict[str, Operation] = {
         GUEST_CREATE,
         GUEST_DELETE,
         GUEST_MIGRATE,
+        GUEST_POLICY,
         GUEST_POWER,
         SNAPSHOT_CREATE,
         SNAPSHOT_DELETE,

@@ -68,8 +68,12 @@ def create_variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
     return RunVariables(variables, tuple(secrets))
 
 
-def variables(_session: Session, cloud: Cloud, job: Job) -> RunVariables:
-    """Each cell's guests, and how hard to try."""
+def variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
+    """Each cell's guests, how hard to try, and the policies that go with them."""
+    policies: dict[str, list[str]] = defaultdict(list)
+    for guest in _guests(session, job):
+        if guest.policy:
+            policies[guest.cell].append(guest.id)
     by_cell: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for each in job.parameters["guests"]:
         by_cell[each["cell"]].append({"id": each["id"]})
@@ -78,6 +82,7 @@ def variables(_session: Session, cloud: Cloud, job: Job) -> RunVariables:
             "nano_guests": dict(by_cell),
             "nano_power_state": "stopped",
             "nano_force": bool(job.parameters.get("force", False)),
+            "nano_policies": dict(policies),
             "nano_timeout_seconds": cloud.settings.stop_timeout_seconds,
             "nano_fail_at_end": False,
         }

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from nano_api.address_pools import service as address_pools
 from nano_api.cloud import Cloud
+from nano_api.guests import policies
 from nano_api.guests.tables import Guest
 from nano_api.jobs.progress import Failure
 from nano_api.jobs.tables import Job
@@ -28,6 +29,8 @@ def variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
         "nano_start": guest.auto_start,
         "nano_force": True,  # settling removes the guest even if it runs already
     }
+    if guest.policy:
+        found["nano_policy"] = policies.module_options(guest.id, guest.policy)
     secrets = [password]
     if guest.image_id:
         found["nano_image"], ticket = image_source(session, cloud, guest.image_id)

@@ -16,10 +16,15 @@ from nano_api.operations.guest_observation import observed_guest, store_observed
 from nano_api.operations.guest_playbooks import DELETE
 
 
-def variables(_session: Session, _cloud: Cloud, job: Job) -> RunVariables:
-    """Which guest, and whether a running one is stopped first."""
-    force: Any = job.parameters.get("force", False)
-    return RunVariables({"nano_guest": {"id": job.subject_id}, "nano_force": bool(force)})
+def variables(session: Session, _cloud: Cloud, job: Job) -> RunVariables:
+    """Which guest, whether a running one is stopped first, and the policy that goes with it."""
+    found: dict[str, Any] = {
+        "nano_guest": {"id": job.subject_id},
+        "nano_force": bool(job.parameters.get("force", False)),
+    }
+    if session.get_one(Guest, job.subject_id).policy:
+        found["nano_policy"] = {"name": job.subject_id}
+    return RunVariables(found)
 
 
 def apply(session: Session, _cloud: Cloud, job: Job, outcome: Outcome) -> list[dict[str, Any]]:

@@ -42,6 +42,7 @@ def guest_specification(cloud: Cloud, guest: Guest) -> tuple[dict[str, Any], str
         "serial_log": True,
         "auto_start": guest.auto_start,
         **guest.limits,
+        "security_policy": guest.id if guest.policy else "",
     }
     return specification, password
 

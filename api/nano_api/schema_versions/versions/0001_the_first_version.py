@@ -356,6 +356,7 @@ def upgrade() -> None:
         sa.Column("auto_start", sa.Boolean(), nullable=False),
         sa.Column("limits", sa.JSON(), nullable=False),
         sa.Column("mac", sa.String(length=17), nullable=False),
+        sa.Column("policy", sa.JSON(), nullable=False),
         sa.Column("snapshots", sa.JSON(), nullable=False),
         sa.Column("allocated_address", sa.String(length=18), nullable=True),
         sa.Column("network_address", sa.String(length=45), nullable=True),

@@ -14,7 +14,7 @@ from typing import Dict, Iterator, List, Optional, Tuple
 
 from .names import filter_name
 from .policy_spec import PolicyRule, PolicySpec
-from .xml_tree import Element, add, element, parse_xml, to_text
+from .xml_tree import Element, add, element, parse_xml, remove_all, to_text
 
 _ALWAYS_PRIORITY = 0
 _FIRST_PRIORITY = 100
@@ -68,6 +68,16 @@ def parse(xml: str, name: str) -> PolicySpec:
 def uuid_of(xml: str) -> str:
     """The filter's own id."""
     return parse_xml(xml).findtext("uuid") or ""
+
+
+def with_uuid(xml: str, uuid: str) -> str:
+    """The filter for another host: with the id that it has there, or none yet."""
+    root = parse_xml(xml)
+    remove_all(root, "uuid")
+    if uuid:
+        root.insert(0, element("uuid"))
+        root[0].text = uuid
+    return to_text(root)
 
 
 def _rule(root: Element, action: str, direction: str, priority: int) -> Element:

@@ -9,7 +9,7 @@ import threading
 from dataclasses import replace
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
-from . import domain_xml, names, volume_xml
+from . import domain_xml, filter_xml, names, volume_xml
 from .constants import MIB
 from .errors import CloudError, Conflict, NotFound
 from .guest_files import possible_paths, remove_files, remove_files_there, send_files, state_paths
@@ -181,11 +181,20 @@ class MigrationRun:
             delete_volume(whole, _DELETE_WAIT_SECONDS)
 
     def _send_filter(self, domain: Domain) -> None:
-        """The guest's security policy goes with it, unless the target has one of that name."""
+        """The guest's security policy goes with it, unless the target has one of that name.
+
+        One that is named for the guest is its own: the target's is old, and replaced.
+        """
         for name in domain_xml.filters(domain.inactive_xml(secure=False)):
-            found = self._source.find_filter(name)
-            if found is not None and self._target.find_filter(name) is None:
-                self._target.define_filter(found.xml())
+            found, there = self._source.find_filter(name), self._target.find_filter(name)
+            if found is None or (there is not None and name != self._own_filter):
+                continue
+            uuid = filter_xml.uuid_of(there.xml()) if there else ""
+            self._target.define_filter(filter_xml.with_uuid(found.xml(), uuid))
+
+    @property
+    def _own_filter(self) -> str:
+        return names.filter_name(self._plan.guest_id)
 
     # --- afterwards
 
@@ -210,6 +219,9 @@ class MigrationRun:
             if volume is not None:
                 delete_volume(volume, _DELETE_WAIT_SECONDS)
         remove_files(self._plan.guest_id)
+        own = self._source.find_filter(self._own_filter)
+        if own is not None:
+            own.undefine()
 
     def _pool(self, host: LibvirtHost, name: str) -> Pool:
         pool = host.find_pool(name)
