@@ -143,11 +143,15 @@ options:
     type: str
     choices: ['', nec-xhci]
   tablet: &tablet
-    description: Bus of the tablet that makes the pointer follow; empty for none. By default V(usb).
+    description:
+      - Bus of the tablet that makes the pointer follow; empty for none. By default V(usb).
+      - Plugged in and out while the guest runs.
     type: str
     choices: ['', usb, virtio]
   agent: &agent
-    description: Whether there is a channel to the guest agent. By default V(true).
+    description:
+      - Whether there is a channel to the guest agent. By default V(true).
+      - Plugged in and out while the guest runs.
     type: bool
   serial_log: &serial_log
     description:

@@ -271,7 +271,8 @@ def write_tablet(root: Element, bus: str) -> None:
         add(devices, "input", type="tablet", bus=bus)
 
 
-def _agent_channels(root: Element) -> List[Element]:
+def agent_channels(root: Element) -> List[Element]:
+    """The channels to the guest agent."""
     return [
         channel
         for channel in root.findall("./devices/channel")
@@ -281,12 +282,12 @@ def _agent_channels(root: Element) -> List[Element]:
 
 def read_agent(root: Element) -> bool:
     """Whether there is a channel to the guest agent."""
-    return bool(_agent_channels(root))
+    return bool(agent_channels(root))
 
 
 def write_agent(root: Element, wanted: bool) -> None:
     """Add or remove the channel to the guest agent."""
-    devices, channels = child_of(root, "devices"), _agent_channels(root)
+    devices, channels = child_of(root, "devices"), agent_channels(root)
     if wanted and not channels:
         channel = add(devices, "channel", type="unix")
         add(channel, "target", type="virtio", name=AGENT_CHANNEL)

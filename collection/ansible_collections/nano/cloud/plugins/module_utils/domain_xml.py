@@ -122,6 +122,22 @@ def display_xml(xml: str) -> str:
     return _device_text(xml, "graphics")
 
 
+def agent_xml(xml: str) -> str:
+    """The element of the channel to the guest agent, ``""`` for none."""
+    channels = devices.agent_channels(parse_xml(xml))
+    return to_text(channels[0]) if channels else ""
+
+
+def tablet_xml(xml: str) -> str:
+    """The element of the tablet, ``""`` for none."""
+    return _device_text(xml, "input[@type='tablet']")
+
+
+def has_numa_cells(xml: str) -> bool:
+    """Whether its memory is divided among cells, from whose sizes libvirt makes the sum."""
+    return parse_xml(xml).find("./cpu/numa/cell") is not None
+
+
 def referenced_files(xml: str) -> List[Tuple[str, str, str]]:
     """Every disk and medium that a domain uses: (path, pool, volume), ``""`` where unknown."""
     found = []

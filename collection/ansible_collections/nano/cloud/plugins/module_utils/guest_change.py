@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Tuple
 
 from . import domain_xml
-from .errors import CloudError, Conflict
+from .errors import CloudError, Conflict, Unsupported
 from .guest_creation import check_neighbours
 from .guest_live_change import apply_live
 from .guest_reader import VolumeCatalog
@@ -50,6 +50,15 @@ def plan_change(
             guest=found.name,
         )
     _check_firmware_change(domain, found, wanted)
+    if wanted.memory_bytes != found.memory_bytes and domain_xml.has_numa_cells(
+        domain.inactive_xml(secure=False)
+    ):
+        raise Unsupported(
+            f"guest {found.name} divides its memory among NUMA cells: change their sizes with the "
+            "tool that made them",
+            field="memory_bytes",
+            guest=found.name,
+        )
     check_requirements(host, wanted, found)
     if (wanted.name, wanted.network, wanted.disks) != (found.name, found.network, found.disks):
         check_neighbours(host, wanted)

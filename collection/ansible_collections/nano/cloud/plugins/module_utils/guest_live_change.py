@@ -55,7 +55,20 @@ def _steps(domain: Domain, xml: str, found: GuestSpec, wanted: GuestSpec) -> Ite
     if found.display and wanted.display and found.display.password != wanted.display.password:
         password = wanted.display.password
         yield "display.password", lambda: _set_password(domain, password)
+    if wanted.agent != found.agent:
+        yield "agent", lambda: _plug(domain, xml, domain_xml.agent_xml)
+    if wanted.tablet != found.tablet:
+        yield "tablet", lambda: _plug(domain, xml, domain_xml.tablet_xml)
     yield from _limit_steps(domain, xml, found, wanted)
+
+
+def _plug(domain: Domain, xml: str, device: Callable[[str], str]) -> None:
+    """Take the running guest's device out, and put in the one of the definition."""
+    running, wanted = device(domain.active_xml(secure=False)), device(xml)
+    if running:
+        domain.detach_live(running)
+    if wanted:
+        domain.attach_live(wanted)
 
 
 def _set_memory(domain: Domain, memory_bytes: int) -> None:

@@ -231,6 +231,11 @@ class Domain:
         with translated(f"attach a device to guest {self.name}"):
             self._handle.attachDeviceFlags(xml, flags("DOMAIN_AFFECT_LIVE"))
 
+    def detach_live(self, xml: str) -> None:
+        """Take a device out of the running guest."""
+        with translated(f"detach a device from guest {self.name}"):
+            self._handle.detachDeviceFlags(xml, flags("DOMAIN_AFFECT_LIVE"))
+
     def update_live(self, xml: str) -> None:
         """Change a device of the running guest."""
         with translated(f"change a device of guest {self.name}"):

@@ -153,7 +153,12 @@ def test_policy_link_and_memory_change_while_it_runs(
     assert "state='down'" in site.shell(live)
     site.run("guest", id=guest_id, network={"model": "virtio"})
     assert site.guest(guest_id)["restart_required"] == []
-    site.run("guest", id=guest_id, display={"password": "second"})
+    for option in ({"agent": False}, {"agent": True}, {"tablet": ""}, {"tablet": "virtio"}):
+        changed = site.check_then_real_then_again("guest", id=guest_id, **option)
+        assert changed["restart_required"] == [], option
+        assert changed.get("warnings", []) == []
+    changed = site.run("guest", id=guest_id, display={"password": "second"})
+    assert changed["restart_required"] == []
     changed = site.check_then_real_then_again("guest", id=guest_id, memory_bytes=96 * MIB)
     target = site.shell(f"virsh qemu-monitor-command {guest_id} --hmp info balloon")
     assert changed["restart_required"] == ([] if "actual=96" in target else ["memory_bytes"])
