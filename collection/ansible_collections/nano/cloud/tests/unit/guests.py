@@ -33,6 +33,12 @@ GUEST_ID = "6a2e3f10-8b1c-4b7e-9a55-0d9d7c1f2e3a"
 MIB, GIB = constants.MIB, constants.GIB
 
 
+MACHINES = {
+    "x86_64": ["pc", "pc-i440fx-7.2", "q35", "pc-q35-7.2"],
+    "aarch64": ["virt", "virt-7.2"],
+}
+
+
 def request(**options: Any) -> GuestRequest:
     """The request of a module call; name and id are given unless told otherwise."""
     return guest_request({"name": "admin.web1", "id": GUEST_ID, **options})
@@ -95,6 +101,7 @@ def specs(draw: st.DrawFn) -> GuestSpec:
     )
     cores = draw(st.sampled_from([1, 2, 4, 6, 64, 128, 130, 254]))
     firmware = draw(st.sampled_from(constants.FIRMWARES))
+    arch = draw(st.sampled_from(sorted(MACHINES)))
     name = draw(st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=40))
     return GuestSpec(
         id=GUEST_ID,
@@ -102,8 +109,8 @@ def specs(draw: st.DrawFn) -> GuestSpec:
         cores=cores,
         memory_bytes=draw(st.integers(16, 2**20)) * MIB,
         domain_type=draw(st.sampled_from(["kvm", "qemu"])),
-        arch="x86_64",
-        machine=draw(st.sampled_from(["pc", "pc-i440fx-7.2", "q35", "pc-q35-7.2"])),
+        arch=arch,
+        machine=draw(st.sampled_from(MACHINES[arch])),
         owner=draw(text()),
         group=draw(text()),
         template=draw(text()),

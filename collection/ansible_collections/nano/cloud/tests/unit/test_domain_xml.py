@@ -165,7 +165,7 @@ def test_what_was_built_is_read_back(spec: GuestSpec) -> None:
 def test_any_spec_can_be_edited_into_another(old: GuestSpec, new: GuestSpec) -> None:
     # Disks are added or get other files.
     disks = new.disks + old.disks[len(new.disks) :]
-    wanted = dataclasses.replace(new, id=old.id, disks=disks)
+    wanted = dataclasses.replace(new, id=old.id, arch=old.arch, disks=disks)
     if wanted.disk_bus == "ide" and len(wanted.disks) > MAX_IDE_DISKS:
         with pytest.raises(InvalidInput, match="no place left"):
             domain_xml.edit(domain_xml.build(old), wanted)
