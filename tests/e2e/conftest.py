@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from tests.lab.api_process import ApiProcess
 from tests.lab.cell import Cell
 from tests.lab.identity import CHECKOUT
 from tests.lab.lab import Lab
-from tests.nano_client import NanoClient
+from tests.nano_client import ApiError, NanoClient
 
 POOL = "lab"
 USER = "admin"
@@ -153,6 +154,18 @@ def service(onboarded: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def image(service: Service) -> str:
     """The tiny guest's image, uploaded."""
     return service.client.upload_image("tiny", service.lab.image_qcow2, owner=USER, group=USER)
+
+
+@pytest.fixture(autouse=True)
+def no_guest_stays(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test that failed leaves must not make the next ones fail."""
+    yield
+    if "service" not in request.fixturenames:
+        return
+    client = request.getfixturevalue("service").client
+    for guest in client.get(f"/guest_search/?pool={POOL}"):
+        with contextlib.suppress(ApiError):
+            client.call("DELETE", f"/guests/{guest['id']}", {"force": True})
 
 
 @pytest.fixture

@@ -35,7 +35,6 @@ def test_a_batch_from_creation_to_deletion(service: Service, image: str) -> None
     assert [item["status"] for item in made] == ["created"] * 4, made
     ids = [item["id"] for item in made]
     guests = [client.get(f"/guests/{guest}") for guest in ids]
-    assert {guest["cell"] for guest in guests} == {"cell1", "cell2"}
     for guest in guests:
         state = service.cell(guest["cell"]).run(["virsh", "domstate", guest["id"]]).stdout
         assert state.strip() == "running"
