@@ -28,17 +28,6 @@ DOMAIN_TYPE_CHOICES = ("auto", "kvm", "qemu")
 IMAGE_FORMATS = ("qcow2", "raw", "iso")
 POOL_TYPES = ("dir",)
 SNAPSHOT_STATES = ("present", "absent", "restored")
-# libvirt's states of a domain by number; "blocked" only means that it is idle this very moment.
-DOMAIN_STATES = (
-    "unknown",
-    "running",
-    "running",
-    "paused",
-    "stopping",
-    "stopped",
-    "crashed",
-    "suspended",
-)
 POWER_STATES = ("running", "stopped", "paused", "rebooted", "reset")
 
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
