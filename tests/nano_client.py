@@ -94,13 +94,15 @@ class NanoClient:
         data = self.call("POST", "/sessions/", body).data
         self._http.headers["Nano-Session"] = data["session"]
 
-    def upload_image(self, name: str, file: Path, *, owner: str, group: str) -> str:
-        """Make a disk image from a qcow2 file; its id."""
+    def upload_image(
+        self, name: str, file: Path, *, owner: str, group: str, kind: str = "disk"
+    ) -> str:
+        """Make a disk image from a qcow2 file, or a media image from an ISO; its id."""
         body = {"name": name, "owner": owner, "group": group, "tags": ["linux"]}
-        image_id = str(self.call("POST", "/disk_images/", body).data["id"])
+        image_id = str(self.call("POST", f"/{kind}_images/", body).data["id"])
         with file.open("rb") as content:
             files = {"image": (file.name, content)}
-            self._reply(self._http.post(f"/disk_images/{image_id}/file/", files=files))
+            self._reply(self._http.post(f"/{kind}_images/{image_id}/file/", files=files))
         return image_id
 
     def create_guest(self, order: dict[str, Any]) -> tuple[str, str]:

@@ -56,6 +56,7 @@ PARAMETERS = {
         "source": "c1",
         "guests": [{"id": GUEST, "name": "team.web1", "cell": "c1", "display_port": 5905}],
     },
+    "guest_media": {"image": "media-1"},
     "guest_policy": {
         "policy": {
             "default_action": "reject",
@@ -146,6 +147,24 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     cloud = create_cloud(Settings(data=tmp_path_factory.mktemp("data")))
     with cloud.database.transaction() as session:
         session.add(Cell(name="c1", address="192.0.2.1", pool="default"))
+        session.add(
+            Image(
+                id="media-1",
+                kind="media",
+                name="iso",
+                owner="admin",
+                group="team",
+                tags=[],
+                format="iso",
+                size_bytes=1 << 20,
+                virtual_size_bytes=1 << 20,
+                sha1="0" * 40,
+                sha256="0" * 64,
+                created=True,
+                created_at=now(),
+                modified_at=now(),
+            )
+        )
         session.add(
             Image(
                 id="image-1",

@@ -125,6 +125,7 @@ class InstanceOut(BaseModel):
     internal: AddressesOut
     create_time: str | None
     media_attached: bool
+    media_source: str | None = Field(None, description="id of the image in the drive")
 
 
 class GuestSpecification(WireModel):
@@ -190,6 +191,13 @@ class InstanceStart(WireModel):
     from_media: bool = False
     from_network: bool = False
     source: str = ""
+
+
+class MediaInsert(WireModel):
+    """Which medium. ``type`` is Nano's and has no effect there either."""
+
+    source: str = Field("", description="id of a media image")
+    type: int = 0
 
 
 class InstanceStop(WireModel):

@@ -42,6 +42,8 @@ class Guest(Base):
     #: The template's choices, copied: a later change of the template is for later guests.
     hardware: Mapped[dict[str, Any]]
     image_id: Mapped[str | None] = mapped_column(String(64))
+    #: The image in its CD drive.
+    media_id: Mapped[str | None] = mapped_column(String(64))
     modules: Mapped[list[str]]
     auto_start: Mapped[bool] = mapped_column(default=False)
     #: ``guests.limits`` has the form.

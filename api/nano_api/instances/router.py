@@ -10,8 +10,8 @@ from fastapi import Body, Response
 from nano_api.cloud import Cloud, CurrentCloud
 from nano_api.envelope import Envelope, NanoRouter, reply
 from nano_api.errors import Unsupported
-from nano_api.guests import reading, service
-from nano_api.guests.schemas import GuestOut, InstanceOut, InstanceStart, InstanceStop
+from nano_api.guests import media, reading, service
+from nano_api.guests.schemas import GuestOut, InstanceOut, InstanceStart, InstanceStop, MediaInsert
 from nano_api.jobs.submitting import requester_of, submit_and_wait
 from nano_api.sessions.dependency import CurrentSession, SessionInfo
 
@@ -28,8 +28,10 @@ def get_instance(
     with cloud.database.reading() as session:
         view = reading.view(session, id)
     guest = GuestOut.of(view)
-    # No media can be inserted yet, so none is.
-    return reply(InstanceOut(**guest.model_dump(), media_attached=False))
+    medium = view.guest.media_id
+    return reply(
+        InstanceOut(**guest.model_dump(), media_attached=bool(medium), media_source=medium)
+    )
 
 
 @router.post("/instances/{id}", response_model=Envelope[str])
@@ -78,3 +80,32 @@ async def _set_power(
         response,
         lambda rows: service.set_power(rows, guest_id, wanted, force=force, requester=requester),
     )
+
+
+@router.post("/instances/{id}/media", response_model=Envelope[str])
+async def insert_medium(
+    id: str,  # noqa: A002
+    cloud: CurrentCloud,
+    caller: CurrentSession,
+    response: Response,
+    body: Annotated[MediaInsert, Body(default_factory=MediaInsert)],
+) -> Any:
+    """Insert a media image into the drive of a running guest."""
+    requester = requester_of(caller)
+    await submit_and_wait(
+        cloud, response, lambda rows: media.insert(rows, id, body.source, requester)
+    )
+    return reply()
+
+
+@router.delete("/instances/{id}/media", response_model=Envelope[str])
+async def eject_medium(
+    id: str,  # noqa: A002
+    cloud: CurrentCloud,
+    caller: CurrentSession,
+    response: Response,
+) -> Any:
+    """Take the medium out of a guest's drive."""
+    requester = requester_of(caller)
+    await submit_and_wait(cloud, response, lambda rows: media.eject(rows, id, requester))
+    return reply()

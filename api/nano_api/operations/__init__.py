@@ -9,6 +9,7 @@ from nano_api.operations.guest_batches import GUESTS_CREATE, GUESTS_DELETE, GUES
 from nano_api.operations.guest_change import GUEST_CHANGE
 from nano_api.operations.guest_create import GUEST_CREATE
 from nano_api.operations.guest_delete import GUEST_DELETE
+from nano_api.operations.guest_media import GUEST_MEDIA
 from nano_api.operations.guest_migrate import GUEST_MIGRATE
 from nano_api.operations.guest_policy import GUEST_POLICY
 from nano_api.operations.guest_power import GUEST_POWER
@@ -28,6 +29,7 @@ OPERATIONS: dict[str, Operation] = {
         GUEST_CHANGE,
         GUEST_CREATE,
         GUEST_DELETE,
+        GUEST_MEDIA,
         GUEST_MIGRATE,
         GUEST_POLICY,
         GUEST_POWER,

@@ -11,6 +11,7 @@ from nano_api import API_PREFIX
 from nano_api.cloud import Cloud
 from nano_api.guests.tables import Guest
 from nano_api.images.service import get_ready_image, ticket_purpose
+from nano_api.images.tables import Kind
 
 
 def guest_specification(cloud: Cloud, guest: Guest) -> tuple[dict[str, Any], str]:
@@ -47,13 +48,15 @@ def guest_specification(cloud: Cloud, guest: Guest) -> tuple[dict[str, Any], str
     return specification, password
 
 
-def image_source(session: Session, cloud: Cloud, image_id: str) -> tuple[dict[str, Any], str]:
+def image_source(
+    session: Session, cloud: Cloud, image_id: str, kind: Kind = "disk"
+) -> tuple[dict[str, Any], str]:
     """Where a cell gets an image, and the ticket that is among it."""
-    image = get_ready_image(session, "disk", image_id)
+    image = get_ready_image(session, kind, image_id)
     ticket = cloud.secrets.ticket(ticket_purpose(image.id))
     source = {
         "id": image.id,
-        "path": f"{API_PREFIX}/disk_images/{image.id}/file/",
+        "path": f"{API_PREFIX}/{kind}_images/{image.id}/file/",
         "format": image.format,
         "checksum": f"sha256:{image.sha256}",
         "bearer_token": ticket,

@@ -352,6 +352,7 @@ def upgrade() -> None:
         sa.Column("template_id", sa.String(length=64), nullable=False),
         sa.Column("hardware", sa.JSON(), nullable=False),
         sa.Column("image_id", sa.String(length=64), nullable=True),
+        sa.Column("media_id", sa.String(length=64), nullable=True),
         sa.Column("modules", sa.JSON(), nullable=False),
         sa.Column("auto_start", sa.Boolean(), nullable=False),
         sa.Column("limits", sa.JSON(), nullable=False),
