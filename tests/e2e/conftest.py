@@ -157,12 +157,15 @@ def image(service: Service) -> str:
 
 
 @pytest.fixture(autouse=True)
-def no_guest_stays(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a test that failed leaves must not make the next ones fail."""
-    yield
+def each_for_itself(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A session that lives, and nothing of what a test that failed has left."""
     if "service" not in request.fixturenames:
+        yield
         return
     client = request.getfixturevalue("service").client
+    client.login(USER, PASSWORD)  # Sessions live 180 s, and some tests take longer.
+    yield
+    client.login(USER, PASSWORD)
     for guest in client.get(f"/guest_search/?pool={POOL}"):
         with contextlib.suppress(ApiError):
             client.call("DELETE", f"/guests/{guest['id']}", {"force": True})

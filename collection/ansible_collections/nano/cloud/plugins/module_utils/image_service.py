@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional
 from . import domain_xml, names, pool_xml, volume_xml
 from .constants import IMAGE_FORMATS, MIB
 from .differences import Differences
-from .errors import Conflict, InvalidInput, UnsafeImage, Unsupported
+from .errors import Conflict, InvalidInput, NotFound, UnsafeImage, Unsupported
 from .image_download import Download
 from .image_inspection import inspect_image
 from .image_spec import ImageRequest
@@ -218,15 +218,17 @@ class _Cache:
         found = []
         for pool in self._host.pools():
             for volume in pool.volumes():
-                if volume_xml.parse(volume.xml()).backing_path == path:
-                    found.append(volume.path())
+                # libvirt lists files that went behind its back until it looks again.
+                with contextlib.suppress(NotFound):
+                    if volume_xml.parse(volume.xml()).backing_path == path:
+                        found.append(volume.path())
         name = os.path.basename(path)
         for domain in self._host.domains():
-            for used, pool_name, volume_name in domain_xml.referenced_files(
-                domain.inactive_xml(secure=False)
-            ):
-                if used == path or (pool_name, volume_name) == (self._pool.name, name):
-                    found.append(f"guest {domain.name}")
+            with contextlib.suppress(NotFound):  # Removed since it was listed.
+                xml = domain.inactive_xml(secure=False)
+                for used, pool_name, volume_name in domain_xml.referenced_files(xml):
+                    if used == path or (pool_name, volume_name) == (self._pool.name, name):
+                        found.append(f"guest {domain.name}")
         return sorted(found)
 
     def values(self, record: Optional[ImageRecord]) -> Dict[str, Any]:

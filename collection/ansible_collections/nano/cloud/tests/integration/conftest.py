@@ -68,6 +68,7 @@ def web(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
 def image(site: Site, web: tuple[str, Path]) -> Iterator[dict[str, Any]]:
     url, folder = web
     (folder / "tiny.qcow2").write_bytes(site.lab.image_qcow2.read_bytes())
+    site.run("image", id="tiny", state="absent")  # A lab that was kept may have it.
     made = site.check_then_real_then_again("image", id="tiny", url=f"{url}/tiny.qcow2")
     yield made["image"]
     assert site.run("image", id="tiny", state="absent").get("changed")

@@ -38,6 +38,7 @@ def foreign(site: Site) -> Iterator[None]:
     site.shell(f"cat > /tmp/foreign.xml <<'END'\n{text}\nEND\nvirsh define /tmp/foreign.xml")
     yield
     site.shell(f"virsh undefine {GUEST} --nvram 2>/dev/null; rm -f {DISK} /tmp/foreign.xml")
+    site.shell("virsh pool-refresh default")
 
 
 def kept(site: Site) -> dict[str, list[str]]:

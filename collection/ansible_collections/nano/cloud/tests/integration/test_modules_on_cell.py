@@ -85,6 +85,20 @@ def test_a_guest_boots_from_an_overlay_and_changes_while_it_runs(
     site.check_then_real_then_again("guest", id=guest_id, state="absent")
 
 
+def test_a_volume_that_went_behind_libvirts_back_disturbs_no_image(
+    site: Site, web: tuple[str, Path]
+) -> None:
+    url, folder = web
+    (folder / "other.qcow2").write_bytes(site.lab.image_qcow2.read_bytes())
+    site.shell("virsh vol-create-as default gone.qcow2 1M --format qcow2")
+    site.shell("rm /var/lib/libvirt/images/gone.qcow2")
+    try:
+        site.check_then_real_then_again("image", id="other", url=f"{url}/other.qcow2")
+        site.check_then_real_then_again("image", id="other", state="absent")
+    finally:
+        site.shell("virsh pool-refresh default")
+
+
 def test_a_full_copy_stands_alone(site: Site, web: tuple[str, Path], guest_id: str) -> None:
     url, folder = web
     (folder / "copied.qcow2").write_bytes(site.lab.image_qcow2.read_bytes())
