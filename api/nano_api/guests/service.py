@@ -112,6 +112,7 @@ def place(session: Session, cloud: Cloud, order: GuestOrder) -> Guest:
         mac=allocation.free_mac(session),
         display_port=allocation.free_display_port(session, cell),
         monitor_secret_sealed=cloud.secrets.seal(allocation.new_monitor_secret()),
+        admin_name=template.admin,
     )
     session.add(guest)
     session.flush()

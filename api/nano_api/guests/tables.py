@@ -58,6 +58,11 @@ class Guest(Base):
     network_address: Mapped[str | None] = mapped_column(String(45))
     display_port: Mapped[int]
     monitor_secret_sealed: Mapped[str] = mapped_column(Text)
+    #: The administrator's account inside the guest, and its password when it is known to us.
+    admin_name: Mapped[str | None] = mapped_column(String(64))
+    admin_secret_sealed: Mapped[str | None] = mapped_column(Text)
+    #: ``{"root_enabled", "data_path"}``; empty: the guest has no cloud-init.
+    cloud_init: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
     state: Mapped[GuestState] = mapped_column(String(16), default="creating")
     running: Mapped[bool] = mapped_column(default=False)
