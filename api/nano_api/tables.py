@@ -10,6 +10,7 @@ import nano_api.consoles.tables
 import nano_api.guests.tables
 import nano_api.images.tables
 import nano_api.jobs.tables
+import nano_api.live.tables
 import nano_api.logs.tables
 import nano_api.security_policies.tables
 import nano_api.sessions.tables

@@ -72,3 +72,27 @@ class Guest(Base):
     error_code: Mapped[str | None] = mapped_column(String(32))
     error_message: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class GuestDefinition(Base):
+    """A domain of a cell as the observer last saw it, whoever made it.
+
+    Guests of ours have one on their cell, and one more on every cell where a copy of them is left.
+    A domain without a row in ``guests`` is an unknown guest. ``xml`` is what its next start will
+    use, without secrets. ``present`` is False of a guest of ours that was removed behind our back:
+    then the XML tells how it was.
+    """
+
+    __tablename__ = "guest_definitions"
+
+    cell: Mapped[str] = mapped_column(
+        ForeignKey("cells.name", ondelete="CASCADE"), primary_key=True
+    )
+    guest_id: Mapped[str] = mapped_column(String(36), primary_key=True, index=True)
+    name: Mapped[str] = mapped_column(String(255))
+    xml: Mapped[str] = mapped_column(Text)
+    auto_start: Mapped[bool] = mapped_column(default=False)
+    running: Mapped[bool] = mapped_column(default=False)
+    present: Mapped[bool] = mapped_column(default=True)
+    #: When it was last read and found changed, or read after a job had read the guest.
+    seen_at: Mapped[datetime]
