@@ -136,6 +136,7 @@ def _run(arguments: argparse.Namespace, lab: Lab) -> int:
         case "images":
             print(f"qcow2              {lab.image_qcow2}")
             print(f"iso                {lab.image_iso}")
+            print(f"agent qcow2        {lab.image_agent_qcow2}")
             print(f"all-drivers qcow2  {lab.image_all_drivers_qcow2}")
             print(f"all-drivers iso    {lab.image_all_drivers_iso}")
     return 0

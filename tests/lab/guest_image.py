@@ -15,17 +15,23 @@ from pathlib import Path
 from tests.lab.cache import cached_directory, cached_path, remove_tree
 from tests.lab.commands import Progress, run
 from tests.lab.errors import LabError
+from tests.lab.guest_programs import ACCOUNTS, install_programs
 from tests.lab.mounts import mount_overlay, unmount_below
 from tests.lab.rootfs import release_codename, root_filesystem
 
 
 @dataclass(frozen=True)
 class Flavour:
-    """A kernel package and the modules taken from it; what these depend on comes with them."""
+    """A kernel package and the modules taken from it; what these depend on comes with them.
+
+    ``programs`` are files of ``packages``, taken with their libraries.
+    """
 
     name: str
     kernel_package: str
     modules: tuple[str, ...]
+    packages: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
 
 
 _VIRTIO_MODULES = (
@@ -40,6 +46,14 @@ ALL_DRIVERS = Flavour(
     "linux-image-amd64",
     (*_VIRTIO_MODULES, "e1000", "e1000e", "8139cp", "8139too", "ahci"),
 )
+# With QEMU's real agent, which sets passwords by the real chpasswd.
+AGENT = Flavour(
+    "agent",
+    "linux-image-cloud-amd64",
+    _VIRTIO_MODULES,
+    packages=("qemu-guest-agent", "passwd"),
+    programs=("/usr/sbin/qemu-ga", "/usr/sbin/chpasswd"),
+)
 DISK_BYTES = 64 * 1024 * 1024
 SOURCES = Path(__file__).parent
 BOOT_MENU = """\
@@ -52,7 +66,7 @@ LABEL guest
   APPEND console=tty0 console=ttyS0,115200 quiet panic=5 net.ifnames=0 mitigations=off
 """
 # Raised when the code below changes what it makes.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,9 @@ def recipe(flavour: Flavour) -> dict[str, object]:
         "codename": release_codename(),
         "kernel": flavour.kernel_package,
         "modules": list(flavour.modules),
+        "packages": list(flavour.packages),
+        "programs": list(flavour.programs),
+        "accounts": ACCOUNTS if flavour.programs else {},
         "disk_bytes": DISK_BYTES,
         "menu": BOOT_MENU,
         "init": (SOURCES / "guest_init.sh").read_text(),
@@ -89,7 +106,7 @@ def guest_image(progress: Progress, flavour: Flavour = VIRTIO) -> GuestImage:
         progress(f"Building the tiny guest image, {flavour.name} (once: 10 s and a download)")
         tree = root_filesystem(progress) / "tree"
         work = directory / "work"
-        _unpack_kernel(tree, work, flavour.kernel_package)
+        _unpack_packages(tree, work, flavour)
         _make_initramfs(work, flavour)
         _make_iso(work, directory / "guest.iso")
         _make_disk(directory / "guest.iso", directory / "guest.qcow2")
@@ -102,16 +119,18 @@ def guest_image(progress: Progress, flavour: Flavour = VIRTIO) -> GuestImage:
 def current_guest_images() -> list[Path]:
     """Return where the images of the present recipes are, or would be."""
     return [
-        cached_path(f"guest-{flavour.name}", recipe(flavour)) for flavour in (VIRTIO, ALL_DRIVERS)
+        cached_path(f"guest-{flavour.name}", recipe(flavour))
+        for flavour in (VIRTIO, ALL_DRIVERS, AGENT)
     ]
 
 
-def _unpack_kernel(tree: Path, work: Path, kernel_package: str) -> None:
-    """Download the newest kernel by the cells' own package lists and unpack it.
+def _unpack_packages(tree: Path, work: Path, flavour: Flavour) -> None:
+    """Download the newest kernel by the cells' own package lists and unpack it; take programs.
 
-    apt runs in a throw-away layer over the cells' root filesystem: the kernel is installed
-    nowhere, and it does not matter which archives this machine knows.
+    apt runs in a throw-away layer over the cells' root filesystem: nothing is installed for good,
+    and it does not matter which archives this machine knows.
     """
+    kernel_package = flavour.kernel_package
     layer = work / "apt"
     root = layer / "root"
     mount_overlay(tree, layer / "upper", layer / "work", root)
@@ -128,6 +147,8 @@ def _unpack_kernel(tree: Path, work: Path, kernel_package: str) -> None:
         if len(packages) != 1:
             raise LabError(f"{kernel_package} does not depend on exactly one kernel.")
         run(["dpkg-deb", "-x", str(packages[0]), str(work / "kernel")])
+        if flavour.programs:
+            install_programs(root, flavour.packages, flavour.programs, work / "initramfs")
     finally:
         unmount_below(root)
 
@@ -144,8 +165,8 @@ def _make_initramfs(work: Path, flavour: Flavour) -> None:
     release = _kernel_release(work)
     (modules,) = (work / "kernel").glob("**/lib/modules/*")
     root = work / "initramfs"
-    (root / "bin").mkdir(parents=True)
-    (root / "etc").mkdir()
+    for name in ("bin", "etc"):
+        (root / name).mkdir(parents=True, exist_ok=True)
     shutil.copy2(_busybox(), root / "bin/busybox")
     for source, target in (("guest_init.sh", "init"), ("guest_udhcpc.sh", "etc/udhcpc.sh")):
         shutil.copy2(SOURCES / source, root / target)

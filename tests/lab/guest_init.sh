@@ -72,6 +72,17 @@ fi
 modprobe -aq virtio_blk virtio_scsi ata_piix ahci sd_mod sr_mod virtio_console virtio_rng \
     virtio_balloon 2>/dev/null
 
+guest_agent() {
+    while :; do
+        for port in /sys/class/virtio-ports/*; do
+            [ "$(cat "$port/name" 2>/dev/null)" = org.qemu.guest_agent.0 ] || continue
+            PATH=/bin:/usr/sbin qemu-ga -m virtio-serial -p "/dev/${port##*/}" -t /run >/dev/null 2>&1
+        done
+        sleep 1
+    done
+}
+[ -x /usr/sbin/qemu-ga ] && guest_agent &
+
 # The shells' prompts come after the address on the consoles, unless there is none to be had.
 for second in 1 2 3 4 5; do
     [ -e /run/has-address ] || [ -z "$nic" ] || sleep 1

@@ -16,7 +16,7 @@ from tests.lab.commands import Progress
 from tests.lab.control_groups import groups_named, kill_groups, processes_in, remove_groups
 from tests.lab.dhcp import GuestLan
 from tests.lab.errors import LabError
-from tests.lab.guest_image import ALL_DRIVERS, current_guest_images, guest_image
+from tests.lab.guest_image import AGENT, ALL_DRIVERS, current_guest_images, guest_image
 from tests.lab.identity import (
     CHECKOUT,
     DEFAULT_INSTANCE,
@@ -117,6 +117,11 @@ class Lab:
     def image_iso(self) -> Path:
         """The tiny guest's bootable ISO image, built on first use."""
         return guest_image(self.progress).iso
+
+    @property
+    def image_agent_qcow2(self) -> Path:
+        """The tiny guest's bootable disk image, with QEMU's guest agent in it."""
+        return guest_image(self.progress, AGENT).qcow2
 
     @property
     def image_all_drivers_qcow2(self) -> Path:

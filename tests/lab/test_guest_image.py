@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tiny guest boots, says who it is, and goes when its power button is pressed."""
 
+import base64
 import json
 import os
 import queue
@@ -158,3 +159,26 @@ def test_disk_is_a_plain_qcow2_of_a_sensible_size() -> None:
     )
     assert described["virtual-size"] == 64 * 1024 * 1024
     assert "backing-filename" not in described
+
+
+def test_the_agent_answers_and_sets_passwords(tmp_path: Path) -> None:
+    agent = tmp_path / "agent"
+    devices = [
+        *("-chardev", f"socket,path={agent},server=on,wait=off,id=agent"),
+        *("-device", "virtio-serial-pci"),
+        *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
+    ]
+    drive = disk(Lab("test").image_agent_qcow2, "virtio")
+    with EmulatedMachine(tmp_path, [*drive, *devices, "-nic", "none"]) as machine:
+        machine.wait_for_line("guest-ready ")
+        with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rw") as stream:
+            connection.settimeout(BOOT_SECONDS)
+            connection.connect(str(agent))
+            password = base64.b64encode(b"Secret 1").decode()
+            arguments = {"username": "admin", "password": password, "crypted": False}
+            order = {"execute": "guest-set-user-password", "arguments": arguments}
+            stream.write(json.dumps(order) + "\n")
+            stream.flush()
+            assert json.loads(stream.readline()) == {"return": {}}
+        machine.type_line("grep admin /etc/shadow")
+        machine.wait_for_line(r"^admin:\$6\$")
