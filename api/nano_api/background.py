@@ -12,9 +12,10 @@ from pathlib import Path
 
 from nano_api.cells.inventory import InventoryWatcher
 from nano_api.cloud import Cloud
+from nano_api.jobs.presence import Presence
 from nano_api.observer.observer import Observer
 from nano_api.worker.loop import Worker
-from nano_api.worker.recovery import recover
+from nano_api.worker.recovery import Watch, recover
 
 
 @contextmanager
@@ -27,14 +28,20 @@ def running(cloud: Cloud) -> Iterator[None]:
     watcher = InventoryWatcher(cloud, cloud.settings.inventory)
     observer = Observer(cloud)
     worker = Worker(cloud, cloud.settings.inventory)
+    presence = Presence(cloud.database, worker.name)
+    watch = Watch(cloud, presence)
     watcher.start()
-    recover(cloud)
+    presence.start()
+    recover(cloud, presence)
     observer.start()
     worker.start()
+    watch.start()
     try:
         yield
     finally:
+        watch.stop()
         worker.stop()
+        presence.stop()
         observer.stop()
         watcher.stop()
         _close_shared_connections(cloud.settings.runtime_folder)

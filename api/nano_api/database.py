@@ -4,6 +4,9 @@
 SQLite's WAL lets readers go on while one writer works. A write transaction takes the write lock
 when it begins (``BEGIN IMMEDIATE``), so what it reads first is still true when it writes; two
 writers wait for each other instead of failing half-way.
+
+PostgreSQL, which several API processes may share, keeps the same promise: a write transaction
+begins with an advisory lock, a reading sees one snapshot. ``docs/adr/0018-controller.md`` says why.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 _BUSY_TIMEOUT_MILLISECONDS = 15_000
+#: PostgreSQL's number of the lock that all writers take ("nano" in ASCII).
+_WRITERS_LOCK = 0x6E616E6F
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -53,9 +58,13 @@ class Database:
         self.url = url
         self.engine: Engine = create_engine(url, pool_size=20, max_overflow=20)
         self._writing: Engine = self.engine.execution_options(nano_writes=True)
+        self._reading: Engine = self.engine
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        elif self.engine.dialect.name == "postgresql":
+            self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ")
+            event.listen(self.engine, "begin", _begin_postgresql)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -66,10 +75,15 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A read-only snapshot; nothing done in it is kept."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        with Session(self._reading, expire_on_commit=False) as session:
             yield session
             # What was read stays readable after the block; the end of the session would expire it.
             session.expunge_all()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes, on other hosts too, may use it at the same time."""
+        return self.engine.dialect.name != "sqlite"
 
     def close(self) -> None:
         """Return every connection."""
@@ -89,3 +103,8 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get("nano_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get("nano_writes", False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")

@@ -8,9 +8,9 @@ import ipaddress
 import os
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -34,7 +34,11 @@ class Settings(BaseSettings):
     controller_url: str = Field(
         "", description="how cells reach this API; empty: the local address that faces the cell"
     )
-    database_url: str = Field("", description="empty: SQLite in the data folder")
+    tls_certificate: Path | None = Field(
+        None, description="PEM file with our certificate (and what it was signed by): serve HTTPS"
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the certificate's key")
+    database_url: str = Field("", description="empty: SQLite in the data folder", repr=False)
     log_level: str = "INFO"
 
     workers: int = Field(4, ge=1, le=64, description="jobs that run at the same time")
@@ -70,6 +74,12 @@ class Settings(BaseSettings):
             raise ValueError(f"{value} has no index.html: it is no unpacked portal")
         return value
 
+    @model_validator(mode="after")
+    def _has_both_parts_of_tls(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together: give both or none")
+        return self
+
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, value: list[str]) -> list[str]:
@@ -81,6 +91,11 @@ class Settings(BaseSettings):
     def effective_database_url(self) -> str:
         """The SQLAlchemy URL in use."""
         return self.database_url or f"sqlite:///{self.data / 'nano.db'}"
+
+    @property
+    def scheme(self) -> Literal["http", "https"]:
+        """What we speak on our own port."""
+        return "https" if self.tls_certificate else "http"
 
     @property
     def image_folder(self) -> Path:

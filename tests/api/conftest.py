@@ -36,15 +36,20 @@ ADDRESS = "http://cloud.test/api/v1"
 _PEER = ("192.0.2.7", 4711)
 
 
-def small_settings(folder: Path) -> Settings:
+def small_settings(folder: Path, database_url: str = "") -> Settings:
     """Settings of an empty data folder; a disk of 1 GiB and an upload of 300 MiB are allowed."""
-    return Settings(data=folder, max_disk_bytes=1 << 30, max_upload_bytes=300 << 20)
+    return Settings(
+        data=folder,
+        database_url=database_url,
+        max_disk_bytes=1 << 30,
+        max_upload_bytes=300 << 20,
+    )
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, new_database_url: Callable[[], str]) -> Settings:
     """Settings of an empty data folder."""
-    return small_settings(tmp_path / "data")
+    return small_settings(tmp_path / "data", new_database_url())
 
 
 @pytest.fixture
@@ -75,17 +80,21 @@ def client(anonymous: TestClient) -> TestClient:
 
 
 @pytest.fixture(scope="module")
-def empty_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+def empty_client(
+    tmp_path_factory: pytest.TempPathFactory, new_database_url: Callable[[], str]
+) -> Iterator[TestClient]:
     """One uninitialised system for all tests of a module that leave it so: saves seconds."""
-    settings = small_settings(tmp_path_factory.mktemp("empty") / "data")
+    settings = small_settings(tmp_path_factory.mktemp("empty") / "data", new_database_url())
     with TestClient(create_app(settings, background=False), base_url=ADDRESS) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def shared_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def shared_settings(
+    tmp_path_factory: pytest.TempPathFactory, new_database_url: Callable[[], str]
+) -> Settings:
     """Settings of the system of ``shared_client``."""
-    return small_settings(tmp_path_factory.mktemp("shared") / "data")
+    return small_settings(tmp_path_factory.mktemp("shared") / "data", new_database_url())
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def guests(cloud: Cloud) -> None:
         for number in range(50):
             row = a_guest(number, "admin", "admin")
             row.id, row.name = f"g{number}", f"admin.web_{number:02}"
-            row.mac = f"00:16:3e:00:01:{number:02x}"
+            row.mac = f"00:16:3e:00:{number // 100:02}:{number % 100:02}"
             row.allocated_address = f"198.51.100.{number}/24"
             session.add(row)
         session.add(a_guest(99, "other", "elsewhere"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A database with nothing but its tables."""
+"""A database with nothing but its tables: SQLite, and PostgreSQL where it is installed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from nano_api.main import create_cloud
 from nano_api.settings import Settings
 
 
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    cloud = create_cloud(Settings(data=tmp_path / "data"))
+@pytest.fixture(params=["sqlite", "postgresql"])
+def cloud(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cloud]:
+    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
+    cloud = create_cloud(Settings(data=tmp_path / "data", database_url=url))
     yield cloud
     cloud.database.close()

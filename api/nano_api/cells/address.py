@@ -25,7 +25,17 @@ def controller_url_for(settings: Settings, cell_address: str) -> str:
     if ours not in listening and not any(address in _ANY for address in listening):
         return ""
     host = f"[{ours}]" if ip_address(ours).version == 6 else ours
-    return f"http://{host}:{settings.port}"
+    return f"{settings.scheme}://{host}:{settings.port}"
+
+
+def certificate_for_cells(settings: Settings) -> str:
+    """What cells are to trust beside their own authorities: our certificate, in PEM; or ``""``.
+
+    Read again for each run: certificates are renewed.
+    """
+    if settings.tls_certificate is None or settings.controller_url:
+        return ""
+    return settings.tls_certificate.read_text()
 
 
 def _local_address_towards(address: str) -> str | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import BigInteger, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from nano_api.database import Base
@@ -30,7 +30,7 @@ class Cell(Base):
     problem: Mapped[str | None] = mapped_column(Text)
     cores: Mapped[int] = mapped_column(default=0)
     cpu_usage_percent: Mapped[float] = mapped_column(default=0.0)
-    memory_bytes: Mapped[int] = mapped_column(default=0)
-    memory_available_bytes: Mapped[int] = mapped_column(default=0)
-    disk_bytes: Mapped[int] = mapped_column(default=0)
-    disk_available_bytes: Mapped[int] = mapped_column(default=0)
+    memory_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    memory_available_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    disk_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    disk_available_bytes: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -1,24 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``nanoctl``: runs the service."""
+"""``nanoctl``: runs the service, and keeps its data safe."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from nano_api import __version__
+from nano_api.cli import data_commands
+from nano_api.cli.given import settings_from
 from nano_api.cli.serving import serve_until_told_to_stop
 from nano_api.errors import CloudError
-from nano_api.settings import Settings
 
 app = typer.Typer(
     help="nano-cloud: a private cloud on hosts that already run Linux.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
+
+data_commands.register(app)
 
 
 @app.callback()
@@ -52,13 +54,7 @@ def serve(
 
     Example: nanoctl serve --data /var/lib/nano-cloud --inventory hosts.yml --bind 192.0.2.1
     """
-    given: dict[str, Any] = {"data": data, "inventory": inventory, "bind": bind, "port": port}
-    try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise typer.BadParameter(f"setting '{name}': {first['msg']}") from None
+    settings = settings_from(data=data, inventory=inventory, bind=bind, port=port)
     if settings.inventory is not None and not settings.inventory.exists():
         raise typer.BadParameter(
             f"no inventory at '{settings.inventory}'", param_hint="--inventory"

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import logging
 import socket
+from contextlib import ExitStack
 from logging.handlers import RotatingFileHandler
 
 import structlog
 import uvicorn
 
+from nano_api.data_folder import in_use
+from nano_api.errors import InvalidInput
 from nano_api.main import create_app
 from nano_api.settings import Settings
 
@@ -20,19 +23,34 @@ def serve_until_told_to_stop(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT.
 
     :raises OSError: an address or the port cannot be had; names it
+    :raises CloudError: the certificate cannot be used, or another service has the data folder
     """
     settings.prepare_folders()
     _start_logging(settings)
-    sockets = [_listen(address, settings.port) for address in settings.bind]
-    app = create_app(settings)
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, timeout_graceful_shutdown=5, proxy_headers=False
-    )
-    try:
-        uvicorn.Server(config).run(sockets=sockets)
-    finally:
+    # SQLite's database is for one process; PostgreSQL's may have several.
+    alone = not settings.database_url
+    with in_use(settings.data, alone=alone, purpose="serve"), ExitStack() as stack:
+        sockets = [_listen(address, settings.port) for address in settings.bind]
         for listener in sockets:
-            listener.close()
+            stack.callback(listener.close)
+        config = uvicorn.Config(
+            create_app(settings),
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=5,
+            proxy_headers=False,
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
+        )
+        try:
+            config.load()
+        except OSError as error:  # ssl.SSLError is one
+            raise InvalidInput(
+                f"tls_certificate {settings.tls_certificate} and tls_key {settings.tls_key} "
+                f"cannot be used: {error}",
+                field="tls_certificate",
+            ) from None
+        uvicorn.Server(config).run(sockets=sockets)
 
 
 def _listen(address: str, port: int) -> socket.socket:

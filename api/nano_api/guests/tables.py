@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from nano_api.clock import now
@@ -36,7 +36,7 @@ class Guest(Base):
     cell: Mapped[str] = mapped_column(ForeignKey("cells.name"), index=True)
 
     cores: Mapped[int]
-    memory_bytes: Mapped[int]
+    memory_bytes: Mapped[int] = mapped_column(BigInteger)
     disks: Mapped[list[int]]
     template_id: Mapped[str] = mapped_column(String(64))
     #: The template's choices, copied: a later change of the template is for later guests.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from nano_api.database import Database
 
@@ -23,3 +24,10 @@ def alembic_config(database: Database) -> Config:
 def upgrade(database: Database) -> None:
     """Bring the database to the newest version; makes the tables of an empty one."""
     command.upgrade(alembic_config(database), "head")
+
+
+def known_versions() -> frozenset[str]:
+    """Every version that this code can start from."""
+    return frozenset(
+        script.revision for script in ScriptDirectory(str(Path(__file__).parent)).walk_revisions()
+    )

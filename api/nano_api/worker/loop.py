@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from nano_api.cells.address import controller_url_for
+from nano_api.cells.address import certificate_for_cells, controller_url_for
 from nano_api.cells.tables import Cell
 from nano_api.cloud import Cloud
 from nano_api.errors import CloudError
@@ -133,7 +133,11 @@ class Worker:
             playbook=playbook.file,
             inventory=self._inventory,
             cells=tuple(job.cells),
-            variables={**variables.variables, "nano_controller_urls": urls},
+            variables={
+                **variables.variables,
+                "nano_controller_urls": urls,
+                "nano_controller_certificate": certificate_for_cells(settings),
+            },
             folder=settings.run_folder / f"{job.id}-{job.attempt}",
             control_sockets=settings.runtime_folder,
         )
@@ -156,6 +160,9 @@ class Worker:
         observed = state.results.get(playbook.read_back, {})
         with self._cloud.database.transaction() as session:
             job = service.get(session, job_id)
+            if job.state != "running" or job.worker != self.name:
+                log.warning("a job was taken up by another worker", job=job_id)
+                return
             failure = state.failure
             silent = [name for name in job.cells if "failed" in observed.get(name, {"failed": 1})]
             if silent and (state.may_have_changed or phase == "settle"):

@@ -60,12 +60,14 @@ class Download:
         partial_path: str,
         state_path: str,
         check_room: Callable[[int], None],
+        ca_certificate: Optional[str] = None,
     ) -> None:
         self._url = url
         self._token = bearer_token
         self._partial_path = partial_path
         self._state_path = state_path
         self._check_room = check_room
+        self._ca_certificate = ca_certificate
 
     @property
     def received_bytes(self) -> int:
@@ -175,7 +177,7 @@ class Download:
             request.add_header("Range", f"bytes={offset}-")
             if state.validator:
                 request.add_header("If-Range", state.validator)
-        opener = urllib.request.build_opener(_StrictRedirects())
+        opener = urllib.request.build_opener(_StrictRedirects(), self._https())
         try:
             return opener.open(request, timeout=_TIMEOUT_SECONDS)
         except urllib.error.HTTPError as error:
@@ -195,6 +197,17 @@ class Download:
                     f"{_shown(self._url)} is refused (HTTP {error.code}): check bearer_token"
                 ) from error
             raise ConnectionError(f"HTTP {error.code} {error.reason}") from error
+
+    def _https(self) -> urllib.request.HTTPSHandler:
+        context = ssl.create_default_context()
+        if self._ca_certificate:
+            try:
+                context.load_verify_locations(cadata=self._ca_certificate)
+            except ssl.SSLError as error:
+                raise InvalidInput(
+                    f"ca_certificate is no certificate in PEM: {error}", field="ca_certificate"
+                ) from error
+        return urllib.request.HTTPSHandler(context=context)
 
     def _load_state(self) -> Optional[DownloadState]:
         try:

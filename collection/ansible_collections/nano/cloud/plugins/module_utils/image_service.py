@@ -161,6 +161,7 @@ class _Cache:
             self._partial_path,
             self._download_state_path,
             lambda needed: check_space(self._host, self._pool, needed),
+            self._request.ca_certificate,
         )
 
     def accept(self, download: Download) -> ImageRecord:

@@ -15,6 +15,7 @@ IMAGE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "id": {"type": "str", "required": True},
     "url": {"type": "str"},
     "bearer_token": {"type": "str", "no_log": True},
+    "ca_certificate": {"type": "str"},
     "checksum": {"type": "str"},
     "format": {"type": "str", "choices": list(constants.IMAGE_FORMATS), "default": "qcow2"},
     "pool": {"type": "str", "default": constants.DEFAULT_IMAGE_POOL},
@@ -38,6 +39,7 @@ class ImageRequest:
     pool: str
     url: Optional[str] = None
     bearer_token: Optional[str] = None
+    ca_certificate: Optional[str] = None
     checksum: Optional[Tuple[str, str]] = None
     max_virtual_size_bytes: Optional[int] = None
     wait_seconds: int = 0
@@ -73,6 +75,7 @@ def image_request(params: Mapping[str, Any]) -> ImageRequest:
         pool=names.check_pool_name(params["pool"]),
         url=_url(params.get("url")),
         bearer_token=_token(params.get("bearer_token")),
+        ca_certificate=params.get("ca_certificate") or None,
         checksum=None if checksum is None else names.check_checksum(checksum),
         max_virtual_size_bytes=limit,
         wait_seconds=wait or 0,

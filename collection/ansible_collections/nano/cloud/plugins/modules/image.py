@@ -43,6 +43,9 @@ options:
   bearer_token:
     description: Sent to the server as C(Authorization), not to servers that it redirects to.
     type: str
+  ca_certificate:
+    description: Certificates in PEM to trust for C(https), beside the authorities of the host.
+    type: str
   checksum:
     description:
       - Expected checksum as C(ALGORITHM:HEX) with C(sha256), C(sha512) or C(sha1).
