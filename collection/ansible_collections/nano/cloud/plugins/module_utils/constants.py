@@ -28,6 +28,7 @@ DOMAIN_TYPE_CHOICES = ("auto", "kvm", "qemu")
 IMAGE_FORMATS = ("qcow2", "raw", "iso")
 POOL_TYPES = ("dir",)
 SNAPSHOT_STATES = ("present", "absent", "restored")
+DISK_STATES = ("present", "absent", "compacted", "reset")
 POWER_STATES = ("running", "stopped", "paused", "rebooted", "reset")
 
 AGENT_CHANNEL = "org.qemu.guest_agent.0"

@@ -20,6 +20,8 @@ from .errors import CloudError
 from .object_lock import lock_directory
 
 _POLL_SECONDS = 0.2
+# Longer than a playbook waits between two looks.
+_FRESH_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,22 @@ class RunStatus:
     percent: int = 0
     error: Optional[Dict[str, Any]] = None
     facts: Optional[Dict[str, Any]] = None
+    ended: float = 0.0
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it ended so lately that somebody will still want to hear how."""
+        return bool(self.ended) and time.time() - self.ended < _FRESH_SECONDS
+
+
+class RunFailed(CloudError):
+    """The error of the process that did it, with its own code."""
+
+    def __init__(self, status: RunStatus) -> None:
+        told = status.error or {}
+        super().__init__(str(told.get("message", "the process that did it failed")))
+        self.code = str(told.get("code", "internal"))
+        self.context = dict(told.get("context") or {})
 
 
 class DetachedRun:
@@ -121,12 +139,13 @@ class DetachedRun:
 
         try:
             work(report)
-            self._write(replace(status, state="done", percent=100))
+            self._write(replace(status, state="done", percent=100, ended=time.time()))
         except CloudError as error:
-            self._write(replace(status, state="failed", error=error.as_dict()))
+            told = error.as_dict()
+            self._write(replace(status, state="failed", error=told, ended=time.time()))
         except BaseException as error:
             told = CloudError(f"unexpected {type(error).__name__}: {error}").as_dict()
-            self._write(replace(status, state="failed", error=told))
+            self._write(replace(status, state="failed", error=told, ended=time.time()))
 
     def _write(self, status: RunStatus) -> None:
         temporary = f"{self._path}.new"

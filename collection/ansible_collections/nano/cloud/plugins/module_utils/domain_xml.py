@@ -8,7 +8,7 @@ not know (host devices, CPU models, NUMA, watchdogs…) stay.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import List, Mapping, Optional, Tuple
 
 from . import domain_devices_xml as devices
@@ -112,6 +112,15 @@ def disk_xml(xml: str, index: int) -> str:
     return to_text(devices.disk_elements(parse_xml(xml))[index])
 
 
+def without_disk(xml: str, index: int) -> str:
+    """The domain's XML without one of its disks."""
+    root = parse_xml(xml, keep_prefixes=True)
+    spec = _read(root)
+    child_of(root, "devices").remove(devices.disk_elements(root)[index])
+    write_metadata(root, replace(spec, disks=spec.disks[:index] + spec.disks[index + 1 :]))
+    return to_text(root)
+
+
 def network_xml(xml: str) -> str:
     """The element of the first network card, for updating a running domain."""
     return _device_text(xml, "interface")
@@ -126,6 +135,14 @@ def agent_xml(xml: str) -> str:
     """The element of the channel to the guest agent, ``""`` for none."""
     channels = devices.agent_channels(parse_xml(xml))
     return to_text(channels[0]) if channels else ""
+
+
+def agent_connected(xml: str) -> Optional[bool]:
+    """Of a running guest, whether an agent has opened its channel; None: there is no channel."""
+    channels = devices.agent_channels(parse_xml(xml))
+    if not channels:
+        return None
+    return any(attribute_of(each, "target", "state") == "connected" for each in channels)
 
 
 def tablet_xml(xml: str) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Optional, Tuple, TypeVar
 
@@ -121,9 +122,16 @@ def _grown_disks(
     if request.pool is not None:
         _check_same_pool(request.pool, found)
     pool = request.pool or (found.disks[0].pool if found.disks else "") or constants.DEFAULT_POOL
+    # A disk that was detached leaves a gap: those after it have kept their numbers.
+    taken = {names.disk_number(found.id, disk.volume) for disk in found.disks}
+    free = (number for number in itertools.count(len(found.disks)) if number not in taken)
     new = tuple(
-        GuestDisk(pool=pool, volume=names.volume_name(found.id, index), image=disk.image)
-        for index, disk in list(enumerate(wanted))[len(found.disks) :]
+        GuestDisk(
+            pool=pool,
+            volume=disk.volume or names.volume_name(found.id, next(free)),
+            image=disk.image,
+        )
+        for disk in wanted[len(found.disks) :]
     )
     return found.disks + new
 

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from typing import List, Sequence
 
-from . import names
+from . import disk_record, names
 from .errors import Unreachable
 
 _SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
@@ -33,6 +33,7 @@ def remove_files(guest_id: str) -> None:
     for path in glob.glob(glob.escape(names.serial_log_path(guest_id)) + "*"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+    disk_record.forget_all(guest_id)
     for path in state_paths(guest_id):
         if os.path.isdir(path):
             shutil.rmtree(path, ignore_errors=True)

@@ -116,7 +116,10 @@ def guest_values(
         "state": state,
         "cores": spec.cores,
         "memory_bytes": spec.memory_bytes,
-        "disks": [_disk_values(disk, each) for disk, each in zip(spec.disks, disks)],
+        "disks": [
+            {"number": number, **_disk_values(disk, each)}
+            for number, disk, each in zip(disk_numbers(spec), spec.disks, disks)
+        ],
         "network": _network_values(spec.network),
         "security_policy": spec.security_policy,
         "firmware": spec.firmware,
@@ -138,6 +141,20 @@ def guest_values(
         "incomplete": spec.incomplete,
         "restart_required": list(waiting),
     }
+
+
+def disk_numbers(spec: GuestSpec) -> List[Optional[int]]:
+    """The number of each disk, which stays when others are detached; None of foreign disks."""
+    files = (disk.volume or os.path.basename(disk.path) for disk in spec.disks)
+    return [names.disk_number(spec.id, file) for file in files]
+
+
+def position_of(spec: GuestSpec, number: int) -> Optional[int]:
+    """Where a guest's disk is among its disks, when it is a volume of a pool."""
+    for position, (found, disk) in enumerate(zip(disk_numbers(spec), spec.disks)):
+        if found == number and disk.volume:
+            return position
+    return None
 
 
 def _disk_values(disk: GuestDisk, figures: DiskFigures) -> Dict[str, Any]:

@@ -54,7 +54,7 @@ def ensure_present(
         domain = host.find_domain(guest_id, None)
         if domain is None or _is_incomplete(domain):
             return _create(host, request, guest_id, check_mode, lock_timeout_seconds)
-        return _change(host, domain, request, check_mode)
+        return change_guest(host, domain, request, check_mode)
 
 
 @contextlib.contextmanager
@@ -123,9 +123,10 @@ def _comparable(values: Dict[str, Any], spec: GuestSpec, secret: str = "") -> Di
     return result
 
 
-def _change(
+def change_guest(
     host: LibvirtHost, domain: Domain, request: GuestRequest, check_mode: bool
 ) -> GuestOutcome:
+    """Make a guest that exists what the request says; the caller has its lock."""
     if not domain.is_persistent():
         raise Conflict(
             f"guest {domain.name} is transient: it has no definition that could be changed",

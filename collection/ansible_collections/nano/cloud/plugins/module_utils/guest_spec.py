@@ -188,11 +188,15 @@ class GuestSpec:
 
 @dataclass(frozen=True)
 class DiskRequest:
-    """A disk that is asked for. ``full_copy`` matters only while the disk is being made."""
+    """A disk that is asked for. ``full_copy`` matters only while the disk is being made.
+
+    ``volume`` is the name of a new one's volume, ``""`` for the next that is free.
+    """
 
     size_bytes: int
     image: str = ""
     full_copy: bool = False
+    volume: str = ""
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ def plan_volumes(
         if not request.image:
             plans.append(VolumePlan(pool, spec))
             continue
-        image, image_format = _find_image(host, request.image, image_pool)
-        _check_fits(request, image)
+        image, image_format = find_image(host, request.image, image_pool)
+        check_image_fits(request, image)
         if not request.full_copy:
             spec = volume_xml.VolumeSpec(
                 disk.volume, request.size_bytes, "qcow2", image.path(), image_format
@@ -53,7 +53,12 @@ def plan_volumes(
     return plans
 
 
-def _find_image(host: LibvirtHost, image_id: str, image_pool: str) -> Tuple[Volume, str]:
+def find_image(host: LibvirtHost, image_id: str, image_pool: str) -> Tuple[Volume, str]:
+    """The volume of a disk's image, and its format.
+
+    :raises NotFound: there is none.
+    :raises InvalidInput: it is an ISO.
+    """
     pool = usable_pool(host, image_pool)
     for image_format in _DISK_IMAGE_FORMATS:
         found = pool.find_volume(names.image_file_name(image_id, image_format))
@@ -71,7 +76,8 @@ def _find_image(host: LibvirtHost, image_id: str, image_pool: str) -> Tuple[Volu
     )
 
 
-def _check_fits(request: DiskRequest, image: Volume) -> None:
+def check_image_fits(request: DiskRequest, image: Volume) -> None:
+    """:raises InvalidInput: the first disk is smaller than its image."""
     virtual = image.sizes()[0]
     if virtual > request.size_bytes:
         raise InvalidInput(

@@ -241,6 +241,12 @@ class Domain:
         with translated(f"change a device of guest {self.name}"):
             self._handle.updateDeviceFlags(xml, flags("DOMAIN_AFFECT_LIVE"))
 
+    def set_user_password(self, user: str, password: str, encrypted: bool) -> None:
+        """Have the agent in the running guest set a user's password."""
+        wanted = flags("DOMAIN_PASSWORD_ENCRYPTED") if encrypted else 0
+        with translated(f"set the password of {user} in guest {self.name}"):
+            self._handle.setUserPassword(user, password, wanted)
+
     def set_live_memory(self, memory_bytes: int) -> None:
         """Ask the running guest to do with so much of its memory; its balloon driver decides."""
         with translated(f"set the memory of guest {self.name}"):

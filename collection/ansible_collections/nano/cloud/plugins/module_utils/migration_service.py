@@ -7,9 +7,9 @@ import contextlib
 from dataclasses import asdict, dataclass
 from typing import Any, Callable, Dict, Optional, Tuple
 
-from .detached_run import DetachedRun, RunStatus
+from .detached_run import DetachedRun, RunFailed, RunStatus
 from .differences import Differences
-from .errors import CloudError, NotFound
+from .errors import NotFound
 from .guest_reader import VolumeCatalog, read_guest
 from .libvirt_domain import Domain
 from .libvirt_host import LibvirtHost
@@ -145,19 +145,10 @@ def _wait(
     if status.state != "running":
         if status.state == "failed":
             run.forget()  # What a killed one was about is for the next run to know.
-        raise _Failed(status.error or {})
+        raise RunFailed(status)
     return MigrationOutcome(
         _moved(source, target), _told(request, plan, False, status.percent), None
     )
-
-
-class _Failed(CloudError):
-    """The error of the process that did it, with its own code."""
-
-    def __init__(self, told: Dict[str, Any]) -> None:
-        super().__init__(str(told.get("message", "the migration failed")))
-        self.code = str(told.get("code", "internal"))
-        self.context = dict(told.get("context") or {})
 
 
 def _plan_of(status: Optional[RunStatus]) -> Optional[MigrationPlan]:

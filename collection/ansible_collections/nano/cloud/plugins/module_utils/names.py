@@ -28,8 +28,8 @@ _BRIDGE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _VOLUME = re.compile(r"(?P<slot>sys|[0-9]+)(\.(?P<layer>[0-9]+))?\.qcow2")
 _MEMORY = re.compile(r"memory\.(?P<layer>[0-9]+)\.save")
-# A disk on its way to another host, and the medium that cloud-init reads.
-_OTHER_VOLUMES = ("transfer.qcow2", "seed.iso")
+# A disk on its way to another host, one that is made anew, and the medium that cloud-init reads.
+_OTHER_VOLUMES = ("transfer.qcow2", "new.qcow2", "seed.iso")
 _CHECKSUMS = {"sha256": 64, "sha512": 128, "sha1": 40}
 # What XML 1.0 cannot carry, and control characters, which only serve to deceive readers of logs.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
@@ -135,9 +135,9 @@ def check_snapshot_name(name: str, field: str = "snapshot") -> str:
     return name
 
 
-def volume_name(guest_id: str, index: int) -> str:
-    """The volume of a guest's disk: index 0 is the system disk, 1 the first data disk."""
-    return f"{guest_id}_sys.qcow2" if index == 0 else f"{guest_id}_{index - 1}.qcow2"
+def volume_name(guest_id: str, number: int) -> str:
+    """The volume of a guest's disk: number 0 is the system disk, 1 the first data disk."""
+    return f"{guest_id}_sys.qcow2" if number == 0 else f"{guest_id}_{number - 1}.qcow2"
 
 
 def layer_name(guest_id: str, slot: str, layer: int) -> str:
@@ -154,6 +154,14 @@ def disk_slot(guest_id: str, volume: str) -> Optional[str]:
     """Which disk of the guest a volume is a layer of (``sys``, ``0``…); None: it is none."""
     found = _VOLUME.fullmatch(_own_part(guest_id, volume))
     return found["slot"] if found else None
+
+
+def disk_number(guest_id: str, volume: str) -> Optional[int]:
+    """Which disk of the guest a volume is a layer of, as ``volume_name`` counts; None: of none."""
+    slot = disk_slot(guest_id, volume)
+    if slot is None:
+        return None
+    return 0 if slot == "sys" else int(slot) + 1
 
 
 def layer_number(guest_id: str, volume: str) -> int:
@@ -177,6 +185,11 @@ def _own_part(guest_id: str, name: str) -> str:
 def transfer_volume_name(guest_id: str) -> str:
     """A disk on its way to another host, whole; there only while it goes."""
     return f"{guest_id}_transfer.qcow2"
+
+
+def new_volume_name(guest_id: str) -> str:
+    """A disk's file that is made anew; there only until it takes the old one's name."""
+    return f"{guest_id}_new.qcow2"
 
 
 def image_file_name(image_id: str, image_format: str) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""qemu-img on the qcow2 layers of a guest's disks: read, rebase, relink, commit.
+"""qemu-img on the qcow2 layers of a guest's disks: read, copy, rebase, relink, commit.
 
 Every call names the format: what is in a disk is the guest's to write, and is never guessed from.
 Layers that a running guest reads from may be read here too; QEMU's own locks keep the rest apart.
@@ -10,12 +10,14 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import struct
 import subprocess
+import tempfile
 from dataclasses import dataclass
-from typing import Callable
+from typing import IO, Any, Callable, Dict, Iterator, Mapping, Optional, Sequence
 
 from .errors import Busy, CloudError, Unsupported
 
@@ -25,6 +27,7 @@ _PR_SET_PDEATHSIG = 1
 _HEADER = struct.Struct(">4sIQIIQIIQ")
 _L1_ENTRIES, _L1_OFFSET = 7, 8
 _MAGIC = b"QFI\xfb"
+_PERCENT = re.compile(rb"\((\d+)\.\d+/100%\)")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class LayerInfo:
 
 
 class QemuImg:
-    """The program, as far as snapshots need it."""
+    """The program, as far as disks and their snapshots need it."""
 
     def info(self, path: str) -> LayerInfo:
         """What a layer is; it may be in use.
@@ -64,6 +67,30 @@ class QemuImg:
     def commit(self, path: str) -> None:
         """Write a layer's data into the one below; both have the same content then."""
         _run("commit", "-q", "-f", "qcow2", "-d", path)
+
+    def convert(
+        self,
+        source: str,
+        source_format: str,
+        target: str,
+        target_format: str,
+        report: Callable[[int], None],
+        below: Optional[Mapping[str, str]] = None,
+        compress: bool = False,
+    ) -> None:
+        """Write what a guest would read into a new file, zeros left out, telling the percentage.
+
+        ``below`` (``path``, ``format``) is what both files are laid over; without it the new one
+        stands alone.
+        """
+        more = ["-B", below["path"], "-F", below["format"]] if below else []
+        more += ["-c"] if compress else []
+        formats = ["-f", source_format, "-O", target_format]
+        _run_with_progress(report, "convert", "-p", *formats, *more, source, target)
+
+    def resize(self, path: str, size_bytes: int) -> None:
+        """Grow a qcow2 file that nobody uses."""
+        _run("resize", "-q", "-f", "qcow2", path, str(size_bytes))
 
     def sync(self, path: str) -> None:
         """Have what is in a file's cache on the disk; returns when it is there."""
@@ -92,21 +119,65 @@ def _backing(path: str, backing_format: str) -> tuple[str, ...]:
 
 
 def _run(*arguments: str) -> str:
+    done: subprocess.CompletedProcess[bytes] = subprocess.run(
+        [_program(), *arguments], capture_output=True, check=False, **_surroundings()
+    )
+    _check(done.returncode, done.stderr, arguments)
+    return done.stdout.decode(errors="replace")
+
+
+def _run_with_progress(report: Callable[[int], None], *arguments: str) -> None:
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(
+            [_program(), *arguments], stdout=subprocess.PIPE, stderr=complaints, **_surroundings()
+        ) as process,
+    ):
+        try:
+            for percent in _percentages(process.stdout):
+                report(percent)
+            process.wait()
+        except BaseException:
+            process.kill()
+            raise
+        complaints.seek(0)
+        _check(process.returncode, complaints.read(), arguments)
+
+
+def _percentages(output: Optional[IO[bytes]]) -> Iterator[int]:
+    """What qemu-img draws over and over on one line: ``    (12.34/100%)``."""
+    seen = b""
+    while output is not None:
+        piece = os.read(output.fileno(), 4096)
+        if not piece:
+            return
+        *whole, seen = (seen + piece).split(b"\r")
+        for drawn in whole:
+            found = _PERCENT.search(drawn)
+            if found:
+                yield int(found[1])
+
+
+def _program() -> str:
     program = shutil.which("qemu-img", path="/usr/bin:/usr/local/bin:/bin")
     if program is None:
         raise Unsupported("qemu-img is missing on this host: install qemu-utils or qemu-img")
-    done = subprocess.run(
-        [program, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env={"LC_ALL": "C"},
+    return program
+
+
+def _surroundings() -> Dict[str, Any]:
+    return {
+        "stdin": subprocess.DEVNULL,
+        "env": {"LC_ALL": "C"},
         # A run that is killed must not leave a program behind that goes on writing.
-        preexec_fn=_die_with_parent(),
-        check=False,
-    )
-    if done.returncode == 0:
-        return done.stdout.decode(errors="replace")
-    reason = done.stderr.decode(errors="replace").strip()[-400:] or f"exit {done.returncode}"
+        "preexec_fn": _die_with_parent(),
+    }
+
+
+def _check(returncode: int, complaints: bytes, arguments: Sequence[str]) -> None:
+    if returncode == 0:
+        return
+    reason = complaints.decode(errors="replace").strip()[-400:] or f"exit {returncode}"
     problem = f"qemu-img {arguments[0]} of {arguments[-1]} failed: {reason}"
     raise (Busy if "lock" in reason else CloudError)(problem, path=arguments[-1])
 

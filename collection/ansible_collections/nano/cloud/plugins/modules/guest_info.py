@@ -78,6 +78,11 @@ guests:
       type: list
       elements: dict
       contains:
+        number:
+          description:
+            - What M(nano.cloud.guest_disk) calls it. V(0) is the system disk.
+            - Null of disks that were not made by this collection.
+          type: int
         path:
           description: File on the host.
           type: str
