@@ -13,6 +13,7 @@ from nano_api.consoles.router import router as consoles
 from nano_api.guests.change_router import router as guest_changes
 from nano_api.guests.policy_router import router as guest_policies
 from nano_api.guests.router import router as guests
+from nano_api.guests.system_router import router as guest_systems
 from nano_api.images.router import disk_images, media_images
 from nano_api.instances.router import router as instances
 from nano_api.jobs.router import router as jobs
@@ -38,6 +39,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     address_pools,
     guests,
     guest_changes,
+    guest_systems,
     guest_policies,
     instances,
     snapshots,

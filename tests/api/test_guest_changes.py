@@ -72,7 +72,6 @@ def guests(cloud: Cloud) -> None:
         (STOPPED, "disks/resize/x", {"size": 128 * MIB}, "invalid value for 'disk'"),
         (STOPPED, "disks/resize/0", {"size": 32 * MIB}, "size must be larger"),
         (STOPPED, "disks/resize/0", {"size": 1 << 62}, "size of disk 0 must be"),
-        (RUNNING, "disks/resize/0", {"size": 128 * MIB}, "is still running"),
         (STOPPED, "qos/cpu", {"priority": "highest"}, "invalid CPU priority 'highest'"),
         (STOPPED, "qos/cpu", {"priority": "high"}, "no need to modify"),
         (STOPPED, "qos/disk", {"read_iops": -1}, "read_iops must be 0 to"),

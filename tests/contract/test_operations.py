@@ -36,6 +36,7 @@ FRAGMENTS = MODULES.parent / "doc_fragments"
 GUEST = "0a50c4b1-3c1b-4f6b-9d6d-0d3e8f6f1c11"
 #: What playbooks register, as far as later tasks use it.
 REGISTERED = {
+    "guest_disk_found": {"guests": [{"id": GUEST, "disks": [{"number": 0}]}]},
     "guest_create_made": {"guest": {"id": GUEST}},
     "guests_create_made": {"results": [{"failed": False, "id": GUEST}]},
     "guests_create_image": {"id": "image-1", "path": "/file", "format": "qcow2"},
@@ -56,6 +57,8 @@ PARAMETERS = {
         "source": "c1",
         "guests": [{"id": GUEST, "name": "team.web1", "cell": "c1", "display_port": 5905}],
     },
+    "guest_auth": {"user": "root", "password_sealed": ""},
+    "guest_disk": {"position": 0, "state": "reset", "image": "image-1"},
     "guest_media": {"image": "media-1"},
     "guest_policy": {
         "policy": {
@@ -231,6 +234,9 @@ def variables_of(cloud: Cloud, operation: Operation) -> dict[str, Any]:
     subject = Subject("guest", GUEST, "team.web1")
     if operation.name == "cell_assign":
         subject = Subject("cell", "c1", "c1")
+    parameters = dict(PARAMETERS.get(operation.name) or {})
+    if "password_sealed" in parameters:
+        parameters["password_sealed"] = cloud.secrets.seal("Choose-1")
     with cloud.database.transaction() as session:
         job = jobs.submit(
             session,
@@ -238,7 +244,7 @@ def variables_of(cloud: Cloud, operation: Operation) -> dict[str, Any]:
             subject=subject,
             cells=["c1"],
             requester=Requester("admin", ""),
-            parameters=PARAMETERS.get(operation.name),
+            parameters=parameters,
         )
         variables = operation.variables(session, cloud, job).variables
         session.rollback()

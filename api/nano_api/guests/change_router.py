@@ -130,7 +130,7 @@ async def grow_disk(
     response: Response,
     body: Annotated[DiskSizeIn, Body(default_factory=DiskSizeIn)],
 ) -> Any:
-    """Grow a disk of a stopped guest."""
+    """Grow a disk; a guest that runs sees it at once."""
     requester = requester_of(caller)
 
     def submit(rows: Session) -> Job:

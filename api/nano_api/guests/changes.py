@@ -51,7 +51,7 @@ def rename(session: Session, guest_id: str, name: str, requester: Requester) -> 
             field="name",
         )
     _check_differs(guest.name, name)
-    _check_stopped(guest)
+    check_stopped(guest)
     taken = select(Guest.id).where(Guest.pool == guest.pool, Guest.name == name)
     if session.scalar(taken) is not None:
         raise Conflict(f"instance '{name}' already exists in pool '{guest.pool}'", name=name)
@@ -70,20 +70,15 @@ def set_auto_start(session: Session, guest_id: str, enable: bool, requester: Req
 def grow_disk(
     session: Session, cloud: Cloud, guest_id: str, index: int, size_bytes: int, requester: Requester
 ) -> Job:
-    """Only larger, only while the guest is stopped."""
+    """Only larger; a guest that runs sees it at once."""
     guest = ready(session, guest_id)
-    if not 0 <= index < len(guest.disks):
-        raise InvalidInput(
-            f"invalid disk {index}: guest '{guest.name}' has disks 0 to {len(guest.disks) - 1}",
-            field="disk",
-        )
+    check_disk_index(guest, index)
     service.check_disk(f"size of disk {index}", size_bytes, cloud.settings)
     if size_bytes <= guest.disks[index]:
         raise InvalidInput(
             f"size must be larger than the disk's {guest.disks[index]} bytes, not {size_bytes}",
             field="size",
         )
-    _check_stopped(guest)
     sizes = [*guest.disks]
     sizes[index] = size_bytes
     disks = [{"size_bytes": size} for size in sizes]
@@ -135,6 +130,16 @@ def _check_differs(now: Any, wanted: Any) -> None:
         raise Conflict("no need to modify")
 
 
-def _check_stopped(guest: Guest) -> None:
+def check_disk_index(guest: Guest, index: int) -> None:
+    """:raises InvalidInput: the guest has no such disk"""
+    if not 0 <= index < len(guest.disks):
+        raise InvalidInput(
+            f"invalid disk {index}: guest '{guest.name}' has disks 0 to {len(guest.disks) - 1}",
+            field="disk",
+        )
+
+
+def check_stopped(guest: Guest) -> None:
+    """:raises Conflict: the guest runs"""
     if guest.running:
         raise Conflict(f"instance '{guest.id}' is still running: stop it first", guest=guest.id)

@@ -25,7 +25,10 @@ from nano_api.visibility.service import visible_group
 router = NanoRouter(tags=["guests"])
 
 _CREATING: dict[int | str, dict[str, Any]] = {
-    201: {"model": Envelope[GuestOut], "description": "Still being created; see `progress`"}
+    201: {
+        "model": Envelope[GuestOut],
+        "description": "Still being created, or made anew; see `progress`",
+    }
 }
 
 
@@ -92,7 +95,7 @@ def get_guest(
             failure = service.take_failure(session, id)
         if failure is not None:
             raise failure
-    if view.guest.state == "creating":
+    if view.guest.state in ("creating", "resetting"):
         response.status_code = 201
     secret = cloud.secrets.open(view.guest.monitor_secret_sealed)
     return reply(GuestOut.of(view, secret))

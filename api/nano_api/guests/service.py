@@ -20,6 +20,7 @@ from nano_api.guests.limits import QosIn, all_limits
 from nano_api.guests.scheduling import Demand, pick_cell
 from nano_api.guests.tables import Guest
 from nano_api.images import service as images
+from nano_api.images.tables import Image
 from nano_api.jobs import service as jobs
 from nano_api.jobs.service import Requester, Subject
 from nano_api.jobs.tables import Job
@@ -174,7 +175,13 @@ def take_failure(session: Session, guest_id: str) -> CloudError | None:
 def guests_being_created_from(session: Session, image_id: str) -> list[str]:
     """Names of guests that still need the image's file."""
     query = select(Guest.name).where(Guest.image_id == image_id, Guest.state == "creating")
-    return list(session.scalars(query))
+    resetting = (
+        select(Guest.name, Job.parameters)
+        .join(Job, Job.id == Guest.job_id)
+        .where(Guest.state == "resetting")
+    )
+    reset = [name for name, with_ in session.execute(resetting) if with_["image"] == image_id]
+    return [*session.scalars(query), *reset]
 
 
 def submit(
@@ -263,11 +270,15 @@ def _policy(session: Session, group_id: str) -> dict[str, Any]:
 
 
 def _check_image(session: Session, order: GuestOrder) -> None:
-    image = images.get_ready_image(session, "disk", order.image_id)
-    if image.virtual_size_bytes > order.disks[0]:
+    check_image_fits(images.get_ready_image(session, "disk", order.image_id), order.disks[0])
+
+
+def check_image_fits(image: Image, system_disk_bytes: int) -> None:
+    """:raises InvalidInput: the system disk is smaller than its image"""
+    if image.virtual_size_bytes > system_disk_bytes:
         size = image.virtual_size_bytes / (1 << 30)
         raise InvalidInput(
             f"source image ({size:.2f} GB) larger than system disk "
-            f"({order.disks[0] / (1 << 30):.2f} GB)",
+            f"({system_disk_bytes / (1 << 30):.2f} GB)",
             field="disks",
         )

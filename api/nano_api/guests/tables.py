@@ -13,7 +13,8 @@ from nano_api.clock import now
 from nano_api.database import Base
 
 #: ``failed``: creation failed and everything was taken back; told once, then the row goes.
-GuestState = Literal["creating", "created", "failed", "deleting"]
+#: ``resetting``: the system disk is made anew; the guest is ``created`` again however that ends.
+GuestState = Literal["creating", "created", "resetting", "failed", "deleting"]
 
 
 class Guest(Base):

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from nano_api.operations.base import Operation
 from nano_api.operations.cell_assign import CELL_ASSIGN
+from nano_api.operations.guest_auth import GUEST_AUTH
 from nano_api.operations.guest_batches import GUESTS_CREATE, GUESTS_DELETE, GUESTS_STOP
 from nano_api.operations.guest_change import GUEST_CHANGE
 from nano_api.operations.guest_create import GUEST_CREATE
 from nano_api.operations.guest_delete import GUEST_DELETE
+from nano_api.operations.guest_disk import GUEST_DISK
 from nano_api.operations.guest_media import GUEST_MEDIA
 from nano_api.operations.guest_migrate import GUEST_MIGRATE
 from nano_api.operations.guest_policy import GUEST_POLICY
@@ -26,9 +28,11 @@ OPERATIONS: dict[str, Operation] = {
         GUESTS_CREATE,
         GUESTS_DELETE,
         GUESTS_STOP,
+        GUEST_AUTH,
         GUEST_CHANGE,
         GUEST_CREATE,
         GUEST_DELETE,
+        GUEST_DISK,
         GUEST_MEDIA,
         GUEST_MIGRATE,
         GUEST_POLICY,

@@ -43,23 +43,37 @@ def auth_request(params: Mapping[str, Any]) -> AuthRequest:
 
     :raises InvalidInput: a value that can never work; names the option, never the password.
     """
-    name, guest_id, user = params.get("name"), params.get("id"), params["user"]
+    name, guest_id = params.get("name"), params.get("id")
     if name is None and guest_id is None:
         raise InvalidInput("name or id is required", field="name")
-    names.check_text(user, "user", limit=64)
-    if not _USER.fullmatch(user):
-        raise InvalidInput(f"user {user!r} is not a user's name", field="user")
-    password = params["password"]
-    names.check_text(password, "password", limit=_LONGEST_PASSWORD)
-    if not password:
-        raise InvalidInput("password must not be empty", field="password")
     if params["timeout_seconds"] < 0:
         raise InvalidInput("timeout_seconds must not be negative", field="timeout_seconds")
     return AuthRequest(
         id=None if guest_id is None else names.check_guest_id(guest_id),
         name=None if name is None else names.check_guest_name(name),
-        user=user,
-        password=password,
+        user=check_user(params["user"]),
+        password=check_password(params["password"]),
         encrypted=bool(params["encrypted"]),
         timeout_seconds=params["timeout_seconds"],
     )
+
+
+def check_user(user: str) -> str:
+    """The name of a user inside a guest, whatever its system.
+
+    :raises InvalidInput: no system has such a name.
+    """
+    names.check_text(user, "user", limit=64)
+    if not _USER.fullmatch(user):
+        raise InvalidInput(f"user {user!r} is not a user's name", field="user")
+    return user
+
+
+def check_password(password: str) -> str:
+    """A password; what it must be beyond that is for the guest's own rules.
+
+    :raises InvalidInput: it is empty, too long, or has control characters in it.
+    """
+    if not password:
+        raise InvalidInput("password must not be empty", field="password")
+    return names.check_text(password, "password", limit=_LONGEST_PASSWORD)
