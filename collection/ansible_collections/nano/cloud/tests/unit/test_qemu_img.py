@@ -96,3 +96,34 @@ def test_only_what_was_never_written_is_pristine(chain: list[Path]) -> None:
     other = chain[0].parent / "raw"
     other.write_bytes(bytes(MIB))
     assert not TOOL.is_pristine(str(other))
+
+
+def test_a_copy_over_the_same_layer_has_only_what_is_its_own(chain: list[Path]) -> None:
+    io(chain[2], "write -P 0 1M 1M")
+    seen: list[int] = []
+    copy = chain[0].parent / "copy"
+    below = {"path": str(chain[1]), "format": "qcow2"}
+    TOOL.convert(str(chain[2]), "qcow2", str(copy), "qcow2", seen.append, below=below)
+    assert has(copy, 1, 0, 3, 1, 0, 0)
+    assert TOOL.info(str(copy)).backing_path == str(chain[1])
+    assert TOOL.info(str(copy)).allocated_bytes < 2 * MIB
+    assert seen[-1] == 100
+    assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_copy_that_stands_alone(chain: list[Path], compress: bool) -> None:
+    copy = chain[0].parent / "copy"
+    report = [].append
+    TOOL.convert(str(chain[2]), "qcow2", str(copy), "qcow2", report, compress=compress)
+    TOOL.resize(str(copy), 8 * MIB)
+    for each in chain:
+        each.unlink()
+    assert has(copy, 1, 2, 3, 1, 0, 0, 0, 0)
+    assert TOOL.info(str(copy)).backing_path == ""
+    assert (TOOL.info(str(copy)).allocated_bytes < MIB) is compress
+
+
+def test_a_copy_that_fails_says_why(chain: list[Path]) -> None:
+    with pytest.raises(CloudError, match=r"qemu-img convert of .* failed: .*nothing"):
+        TOOL.convert(str(chain[0].parent / "nothing"), "qcow2", "/nowhere/copy", "qcow2", [].append)
