@@ -18,6 +18,9 @@ RUN_DIRECTORY = Path("/run/nano-cloud-lab")
 SPARE_DIRECTORY = Path("/var/lib/nano-cloud-lab")
 DEFAULT_INSTANCE = "main"
 MAX_CELLS = 99
+# The storage server is one more machine of the lab, numbered beyond the cells.
+STORAGE_NAME = "storage"
+STORAGE_NUMBER = MAX_CELLS + 1
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -66,12 +69,14 @@ class Identity:
 
 
 def cell_name(number: int) -> str:
-    """Return the name of a cell by its number from 1."""
-    return f"cell{number}"
+    """Return the name of a cell by its number from 1, or that of the storage server."""
+    return STORAGE_NAME if number == STORAGE_NUMBER else f"cell{number}"
 
 
 def cell_number(name: str) -> int:
-    """Return the number of a cell; raises LabError for a name that no lab gives."""
+    """Return the number of a machine; raises LabError for a name that no lab gives."""
+    if name == STORAGE_NAME:
+        return STORAGE_NUMBER
     match = re.fullmatch(r"cell([1-9][0-9]?)", name)
     if not match:
         raise LabError(f"There is no cell {name!r}: cells are named cell1, cell2 and so on.")

@@ -23,6 +23,8 @@ from tests.lab.identity import (
     MAX_CELLS,
     RUN_DIRECTORY,
     SPARE_DIRECTORY,
+    STORAGE_NAME,
+    STORAGE_NUMBER,
     Identity,
     cell_name,
     cell_number,
@@ -86,10 +88,19 @@ class Lab:
             return []
         return [self._cell(number, network, plan) for number in range(1, plan.cells + 1)]
 
+    @property
+    def machines(self) -> list[Cell]:
+        """The cells, and the storage server when there is one."""
+        plan = self._plan()
+        network = networks.existing(self.identity)
+        if plan is None or network is None or not (plan.disks / STORAGE_NAME).is_dir():
+            return self.cells
+        return [*self.cells, self._cell(STORAGE_NUMBER, network, plan)]
+
     def cell(self, name: str) -> Cell:
-        """Return one cell. Raises LabError for a name that the lab does not have."""
+        """Return a cell, or the storage server. Raises LabError for a name the lab has not."""
         cell_number(name)
-        for cell in self.cells:
+        for cell in self.machines:
             if cell.name == name:
                 return cell
         raise LabError(f"The lab has no cell {name!r}: `status` lists them, `up N` adds some.")
@@ -152,19 +163,34 @@ class Lab:
                 f"Networks: management {network.management}, guest LAN {network.guest_lan}"
             )
             self.keys.create()
-            cells = [self._cell(number, network, plan) for number in range(1, plan.cells + 1)]
-            addresses = {cell.name: cell.address for cell in cells}
-            self.keys.write_known_hosts(addresses)
-            self._write(self.inventory_path, inventory_text(cells))
-            self._write(
-                self.guest_lan.hosts_file,
-                "".join(f"{address} {name}\n" for name, address in addresses.items()),
-            )
-            self.guest_lan.start(network)
-            self.guest_lan.reload()
-            self._start_cells(cells, plan.tree)
-            for cell in cells:
-                cell.write_hosts(addresses)
+            self._bring_up(self.machines, network, plan)
+
+    def storage(self) -> Cell:
+        """Bring up the storage server, a plain machine like a cell, and return it.
+
+        It belongs to the lab from then on: `up` restarts it, `down` removes it.
+        """
+        with self._exclusive():
+            plan, network = self._plan(), self.network
+            if plan is None:
+                raise LabError("The lab is not up: run `python -m tests.lab up` first.")
+            (plan.disks / STORAGE_NAME).mkdir(parents=True, exist_ok=True)
+            self._bring_up(self.machines, network, plan)
+        return self.cell(STORAGE_NAME)
+
+    def _bring_up(self, machines: list[Cell], network: Network, plan: Plan) -> None:
+        addresses = {machine.name: machine.address for machine in machines}
+        self.keys.write_known_hosts(addresses)
+        self._write(self.inventory_path, inventory_text(machines))
+        self._write(
+            self.guest_lan.hosts_file,
+            "".join(f"{address} {name}\n" for name, address in addresses.items()),
+        )
+        self.guest_lan.start(network)
+        self.guest_lan.reload()
+        self._start_cells(machines, plan.tree)
+        for machine in machines:
+            machine.write_hosts(addresses)
 
     def _start_cells(self, cells: list[Cell], tree: Path) -> None:
         def start(cell: Cell) -> None:
@@ -275,7 +301,7 @@ class Lab:
         self.guest_lan.stop()
         networks.remove(self.identity)
         places = (self.state_directory / "disks", self.identity.spare_directory)
-        roots = [root for place in places for root in place.glob("cell*/root")]
+        roots = [root for place in places for root in place.glob("*/root")]
         remove_container_traces(prefix, *roots)
         if self.state_directory.exists() or self.identity.spare_directory.exists():
             self.progress("Removing the cells' disks")
@@ -294,7 +320,7 @@ class Lab:
     def status(self) -> dict[str, object]:
         """Return what is there, as plain data; `state` of the lab: down, up or partly."""
         network = networks.existing(self.identity)
-        cells = self.cells
+        cells = self.machines
         described = [self._cell_status(cell) for cell in cells]
         healthy = (
             network is not None

@@ -26,7 +26,11 @@ FIRMWARES = ("bios", "uefi")
 LINK_STATES = ("up", "down")
 DOMAIN_TYPE_CHOICES = ("auto", "kvm", "qemu")
 IMAGE_FORMATS = ("qcow2", "raw", "iso")
-POOL_TYPES = ("dir",)
+POOL_TYPES = ("dir", "nfs", "glusterfs", "logical", "rbd")
+# Where what a server exports is mounted, unless a path is given.
+MOUNT_DIRECTORY = "/var/lib/libvirt/storage"
+# On shared pools: locks, and what is known of images, for all hosts that have the pool.
+SHARED_STATE_DIRECTORY = ".nano-cloud"
 SNAPSHOT_STATES = ("present", "absent", "restored")
 DISK_STATES = ("present", "absent", "compacted", "reset")
 POWER_STATES = ("running", "stopped", "paused", "rebooted", "reset")

@@ -23,9 +23,9 @@ from .guest_volumes import (
     plan_volumes,
     volumes_of,
 )
+from .image_lock import image_lock
 from .libvirt_domain import Domain
 from .libvirt_host import LibvirtHost
-from .object_lock import object_lock
 
 
 def create_guest(
@@ -40,7 +40,7 @@ def create_guest(
     :raises CloudError: something is missing, in the way or full; nothing is left behind.
     """
     image = next((disk.image for disk in spec.disks if disk.image), "")
-    with _image_kept(image, request.image_pool, check_mode, lock_timeout_seconds):
+    with _image_kept(host, image, request.image_pool, check_mode, lock_timeout_seconds):
         leftover = host.find_domain(spec.id, None)
         plans = plan_volumes(host, spec.disks, request.disks or (), request.image_pool)
         maker = VolumeMaker(unused=leftover is not None, wait_seconds=lock_timeout_seconds)
@@ -55,13 +55,13 @@ def create_guest(
 
 @contextlib.contextmanager
 def _image_kept(
-    image: str, pool: str, check_mode: bool, lock_timeout_seconds: float
+    host: LibvirtHost, image: str, pool: str, check_mode: bool, lock_timeout_seconds: float
 ) -> Iterator[None]:
     """Nobody removes the image between the look at it and the volume that names it."""
     if not image or check_mode:
         yield
         return
-    with object_lock("image", f"{pool}-{image}", lock_timeout_seconds, shared=True):
+    with image_lock(host, pool, image, lock_timeout_seconds, shared=True):
         yield
 
 

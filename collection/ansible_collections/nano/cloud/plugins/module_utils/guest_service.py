@@ -202,7 +202,7 @@ def _what_is_there(host: LibvirtHost, guest_id: str, domain: Optional[Domain]) -
     if domain is not None:
         spec = domain_xml.parse(domain.inactive_xml(secure=False))
         return _comparable(read_guest(domain, VolumeCatalog(host)), spec)
-    volumes = [volume.name for _pool, volume in volumes_of(host, guest_id)]
+    volumes = [volume.name for _pool, volume in volumes_of(host, guest_id, defined_here=False)]
     return {"id": guest_id, "volumes": sorted(volumes)} if volumes else {}
 
 
@@ -215,7 +215,7 @@ def _remove(
         domain = host.find_domain(guest_id, None)  # A transient one has gone with that.
     if domain is not None:
         _mark_incomplete(host, domain)
-    for _pool, volume in volumes_of(host, guest_id):
+    for _pool, volume in volumes_of(host, guest_id, defined_here=domain is not None):
         delete_volume(volume, wait_seconds)
     if domain is not None:
         domain.undefine()

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from . import names, volume_xml
+from . import names, pool_xml, volume_xml
 from .errors import Busy, CloudError, Conflict, InvalidInput, NotFound
 from .guest_spec import DiskRequest, GuestDisk
 from .libvirt_host import LibvirtHost
@@ -187,11 +187,23 @@ def delete_volume(volume: Volume, wait_seconds: float) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def volumes_of(host: LibvirtHost, guest_id: str) -> List[Tuple[Pool, Volume]]:
-    """Every volume on this host that has one of the guest's names, in any active pool."""
-    return [
-        (pool, volume)
-        for pool in host.pools()
-        for volume in pool.volumes()
-        if names.is_volume_of(guest_id, volume.name)
-    ]
+def volumes_of(
+    host: LibvirtHost, guest_id: str, defined_here: bool = True
+) -> List[Tuple[Pool, Volume]]:
+    """Every volume on this host that has one of the guest's names, in any active pool.
+
+    A guest that is not ``defined_here`` may be on another host: what is on shared storage is then
+    that host's.
+    """
+    found = []
+    for pool in host.pools():
+        if not pool.is_active():
+            continue
+        if pool_xml.is_shared(pool.xml()):
+            if not defined_here:
+                continue
+            pool.refresh()
+        found += [
+            (pool, volume) for volume in pool.volumes() if names.is_volume_of(guest_id, volume.name)
+        ]
+    return found

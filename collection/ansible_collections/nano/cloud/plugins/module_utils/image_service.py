@@ -16,10 +16,11 @@ from .differences import Differences
 from .errors import Conflict, InvalidInput, NotFound, UnsafeImage, Unsupported
 from .image_download import Download
 from .image_inspection import inspect_image
+from .image_lock import image_lock, shared_state_directory
 from .image_spec import ImageRequest
 from .libvirt_host import LibvirtHost
 from .libvirt_storage import Pool
-from .object_lock import lock_directory, object_lock
+from .object_lock import lock_directory
 from .pool_space import check_space, usable_pool
 
 
@@ -49,7 +50,7 @@ def ensure_image_present(
 
     :raises CloudError: it cannot be fetched, is not what was declared, or another one has its id.
     """
-    with _locked(request, check_mode, lock_timeout_seconds):
+    with _locked(host, request, check_mode, lock_timeout_seconds):
         cache = _Cache(host, request)
         cache.refuse_other_format()
         after = {
@@ -84,7 +85,7 @@ def ensure_image_absent(
 
     :raises Conflict: volumes or guests depend on it; names them.
     """
-    with _locked(request, check_mode, lock_timeout_seconds):
+    with _locked(host, request, check_mode, lock_timeout_seconds):
         cache = _Cache(host, request)
         leftovers = cache.files_of_any_format()
         if not leftovers:
@@ -104,11 +105,13 @@ def ensure_image_absent(
 
 
 @contextlib.contextmanager
-def _locked(request: ImageRequest, check_mode: bool, timeout_seconds: float) -> Any:
+def _locked(
+    host: LibvirtHost, request: ImageRequest, check_mode: bool, timeout_seconds: float
+) -> Any:
     if check_mode:
         yield
         return
-    with object_lock("image", f"{request.pool}-{request.id}", timeout_seconds):
+    with image_lock(host, request.pool, request.id, timeout_seconds):
         yield
 
 
@@ -134,7 +137,9 @@ class _Cache:
             )
         self.path = os.path.join(self._directory, request.file_name)
         self._partial_path = os.path.join(self._directory, f".{request.id}.partial")
-        state = os.path.join(_state_directory(), request.pool)
+        # Hosts that share the pool share what they know of it: one goes on where another stopped.
+        shared = shared_state_directory(host, request.pool)
+        state = shared or os.path.join(_state_directory(), request.pool)
         self._record_path = os.path.join(state, f"{request.file_name}.json")
         self._download_state_path = os.path.join(state, f"{request.id}.partial.json")
 

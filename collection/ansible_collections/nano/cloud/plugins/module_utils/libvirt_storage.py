@@ -84,6 +84,16 @@ class Pool:
         with translated(f"read pool {self.name}"):
             return str(self._handle.XMLDesc(0))
 
+    def inactive_xml(self) -> str:
+        """The XML that it will have at its next start."""
+        try:
+            with translated(f"read pool {self.name}"):
+                return str(self._handle.XMLDesc(flags("STORAGE_XML_INACTIVE")))
+        except HypervisorError as error:
+            if is_error(error, "INVALID_ARG"):
+                return self.xml()  # libvirt's test driver knows one definition only.
+            raise
+
     def info(self) -> PoolInfo:
         """State and sizes."""
         with translated(f"read pool {self.name}"):
@@ -128,8 +138,14 @@ class Pool:
 
     def refresh(self) -> None:
         """Have libvirt look for volumes that came or went behind its back."""
-        with translated(f"refresh pool {self.name}"):
-            self._handle.refresh(0)
+        try:
+            with translated(f"refresh pool {self.name}"):
+                self._handle.refresh(0)
+        except HypervisorError:
+            # A file that another host was just deleting makes libvirt give up, and stop the pool.
+            if self.is_active():
+                raise
+            self.start()
 
     def volumes(self) -> List[Volume]:
         """All volumes; none of a pool that is not active."""

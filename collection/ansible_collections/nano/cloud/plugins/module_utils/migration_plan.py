@@ -10,19 +10,16 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple
 
-from . import domain_xml, names, volume_xml
+from . import domain_xml, names, pool_xml, volume_xml
 from .errors import Conflict, InvalidInput, NoSpace, NotFound, Unreachable, Unsupported
 from .guest_spec import GuestDisk, GuestSpec
 from .libvirt_domain import Domain
 from .libvirt_host import LibvirtHost
 from .migration_spec import MigrateRequest
 from .snapshot_tree import has_snapshots
-from .xml_tree import parse_xml, to_text
 
-# Pools whose content is elsewhere: the same source is the same content on every host.
-_SHARED_POOL_TYPES = ("netfs", "gluster", "rbd", "iscsi", "iscsi-direct", "sheepdog", "vstorage")
 _SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
 
 
@@ -143,6 +140,7 @@ def _disks_to_copy(
                 disk=device,
             )
         if _is_shared(source, target, disk.pool, request):
+            _check_beneath(source, target, disk, device, request)
             continue
         _check_copy(source, target, spec, disk, device, request)
         copied.append((disk.pool, disk.volume, device))
@@ -166,11 +164,51 @@ def _is_shared(
             f"{request.target} {state} storage pool {pool_name}: make it there first",
             pool=pool_name,
         )
-    mine, other = parse_xml(here.xml()), parse_xml(there.xml())
-    if mine.get("type") not in _SHARED_POOL_TYPES or mine.get("type") != other.get("type"):
-        return False
-    sources = [root.find("source") for root in (mine, other)]
-    return len({"" if each is None else to_text(each) for each in sources}) == 1
+    mine, other = here.xml(), there.xml()
+    if pool_xml.is_shared(mine) and not pool_xml.same_content(mine, other):
+        told = [pool_xml.parse(each) for each in (mine, other)]
+        texts = [f"{each.type} {each.host}:{each.source}" for each in told]
+        raise Conflict(
+            f"storage pool {pool_name} is {texts[0]} on this host and {texts[1]} on "
+            f"{request.target}: where they are the same, name the same server on both",
+            pool=pool_name,
+        )
+    return pool_xml.is_shared(mine)
+
+
+def _check_beneath(
+    source: LibvirtHost,
+    target: LibvirtHost,
+    disk: GuestDisk,
+    device: str,
+    request: MigrateRequest,
+) -> None:
+    """A disk on shared storage may stand on an image that is not."""
+    there = target.find_pool(disk.pool)
+    if there is not None:
+        there.refresh()  # What this host put there is news to the other one.
+    for beneath in _layers_beneath(source, disk):
+        if target.place_of(beneath):
+            continue
+        raise NotFound(
+            f"disk {device} of guest {request.name or request.id} is on shared storage, but the "
+            f"image beneath it ({beneath}) is not on {request.target}: fetch the image there "
+            "first, and next time give image_pool the shared pool",
+            disk=device,
+            path=beneath,
+        )
+
+
+def _layers_beneath(source: LibvirtHost, disk: GuestDisk) -> Iterator[str]:
+    place: Optional[Tuple[str, str]] = (disk.pool, disk.volume)
+    while place is not None:
+        pool = source.find_pool(place[0])
+        volume = pool.find_volume(place[1]) if pool else None
+        beneath = volume_xml.parse(volume.xml()).backing_path if volume else ""
+        if not beneath:
+            return
+        yield beneath
+        place = source.place_of(beneath)
 
 
 def _check_copy(

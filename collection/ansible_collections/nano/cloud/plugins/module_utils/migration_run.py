@@ -9,7 +9,7 @@ import threading
 from dataclasses import replace
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
-from . import domain_xml, filter_xml, names, volume_xml
+from . import domain_xml, filter_xml, names, pool_xml, volume_xml
 from .constants import MIB
 from .errors import CloudError, Conflict, NotFound
 from .guest_files import possible_paths, remove_files, remove_files_there, send_files, state_paths
@@ -64,8 +64,18 @@ class MigrationRun:
 
     def finish(self) -> None:
         """The guest has arrived: what only moves with our help, and what stayed behind."""
-        self._target_domain().set_autostart(self._plan.auto_start)
+        there = self._target_domain()
+        there.set_autostart(self._plan.auto_start)
+        self._show_volumes(there)
         self._clean_source()
+
+    def _show_volumes(self, domain: Domain) -> None:
+        """Of a pool that it shares, the target's libvirt knows what was in it at its last look."""
+        spec = domain_xml.parse(domain.inactive_xml(secure=False))
+        for name in dict.fromkeys(disk.pool for disk in spec.disks if disk.volume):
+            pool = self._target.find_pool(name)
+            if pool is not None and pool.is_active() and pool_xml.is_shared(pool.xml()):
+                pool.refresh()
 
     def _domain_here(self) -> Domain:
         domain = self._source.find_domain(self._plan.guest_id, None)

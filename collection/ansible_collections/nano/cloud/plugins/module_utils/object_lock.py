@@ -11,7 +11,7 @@ import os
 import stat
 import tempfile
 import time
-from typing import Iterator, Optional
+from typing import Any, Iterator, Optional
 
 from .errors import Busy, CloudError
 
@@ -32,10 +32,13 @@ def object_lock(
     timeout_seconds: float,
     shared: bool = False,
     directory: Optional[str] = None,
+    across_hosts: bool = False,
 ) -> Iterator[None]:
     """Hold ``<kind>-<id>`` while the block runs.
 
     ``shared`` is for those who only need the object to stay: any number of them at once.
+    ``across_hosts``: ``directory`` is on a file system that other hosts share; the lock then is
+    against them too.
 
     :raises Busy: somebody else held it for ``timeout_seconds``; says who and how long already.
     """
@@ -46,11 +49,14 @@ def object_lock(
     descriptor = _acquire(path, mode, kind, object_id, timeout_seconds)
     try:
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "since": time.time()}).encode(), 0)
+        holder = {"pid": os.getpid(), "since": time.time(), "host": os.uname().nodename}
+        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         yield
     finally:
         # Removed while it is held alone: whoever waits on this inode sees that it has gone.
-        if (not shared or _now_alone(descriptor)) and _still_there(path, descriptor):
+        # Another host may not see it in time: there the file stays.
+        alone = not across_hosts and (not shared or _now_alone(descriptor))
+        if alone and _still_there(path, descriptor):
             os.unlink(path)
         os.close(descriptor)
 
@@ -98,20 +104,23 @@ def _still_there(path: str, descriptor: int) -> bool:
         return False
 
 
-def _holder(descriptor: int) -> dict[str, float]:
+def _holder(descriptor: int) -> dict[str, Any]:
     try:
-        holder = json.loads(os.pread(descriptor, 1000, 0))
-        return {"pid": int(holder["pid"]), "since": float(holder["since"])}
+        found = json.loads(os.pread(descriptor, 1000, 0))
+        host = str(found.get("host", ""))
+        return {"pid": int(found["pid"]), "since": float(found["since"]), "host": host}
     except (ValueError, KeyError, TypeError):
         return {}  # Taken this very moment: the holder has not written its name yet.
 
 
-def _busy(kind: str, object_id: str, holder: dict[str, float]) -> Busy:
+def _busy(kind: str, object_id: str, holder: dict[str, Any]) -> Busy:
     if not holder:
         return Busy(f"{kind} {object_id} is being changed by another run: try again later")
     age = max(0, int(time.time() - holder["since"]))
+    here = holder["host"] in ("", os.uname().nodename)
     return Busy(
-        f"{kind} {object_id} is being changed by process {holder['pid']:.0f} on this host "
+        f"{kind} {object_id} is being changed by process {holder['pid']} on "
+        f"{'this host' if here else holder['host']} "
         f"for {age} s: try again later, or end that process",
         kind=kind,
         id=object_id,

@@ -16,7 +16,7 @@ _POLL_SECONDS = 0.2
 
 
 def usable_pool(host: LibvirtHost, name: str) -> Pool:
-    """A pool that volumes can be made in.
+    """A pool that volumes can be made in; of a shared one, what is in it now.
 
     :raises NotFound: there is none of that name.
     :raises Conflict: it is not active.
@@ -26,6 +26,8 @@ def usable_pool(host: LibvirtHost, name: str) -> Pool:
         raise NotFound(f"storage pool {name} does not exist on this host", pool=name)
     if not pool.is_active():
         raise Conflict(f"storage pool {name} is not active: start it first", pool=name)
+    if pool_xml.is_shared(pool.xml()):
+        pool.refresh()
     return pool
 
 

@@ -11,6 +11,7 @@ short_description: Manage a libvirt storage pool
 version_added: 1.0.0
 description:
   - Defines a storage pool, makes its directory, starts it and has it start with the host.
+  - What would make other volumes of a pool's volumes (its type, path, host, source) is refused.
   - Removing a pool makes libvirt forget it; its directory and the files in it stay.
 author:
   - The nano-cloud developers (@nano-cloud)
@@ -31,15 +32,56 @@ options:
     type: str
     required: true
   type:
-    description: Kind of the pool. The kind of an existing pool cannot be changed.
+    description:
+      - Kind of the pool. The kind of an existing pool cannot be changed.
+      - V(nfs) and V(glusterfs) mount what a server exports; cells that mount the same see the same
+        volumes. V(logical) uses an LVM volume group that exists. V(rbd) is a pool of Ceph's, for
+        which libvirt must have the secret O(secret_uuid).
+      - When omitted, that of the existing pool, or V(dir).
     type: str
-    choices: [dir]
-    default: dir
+    choices: [dir, nfs, glusterfs, logical, rbd]
   path:
     description:
-      - Directory of the pool. Required to create one.
+      - Directory of the pool. Required to create one of O(type=dir).
+      - Where O(type=nfs) and O(type=glusterfs) are mounted; by default a directory of the pool's
+        name in C(/var/lib/libvirt/storage).
       - The path of an existing pool cannot be changed.
     type: path
+  host:
+    description: The server's name or address. Required to create O(type=nfs), O(type=glusterfs).
+    type: str
+  source:
+    description:
+      - The exported path of an NFS server, the name of a GlusterFS volume, of an LVM volume group
+        or of a Ceph pool. Required to create any of them.
+    type: str
+  mount_options:
+    description:
+      - Options of C(mount), one an entry, for O(type=nfs) and O(type=glusterfs).
+      - When they change, the pool has them from its next start on.
+    type: list
+    elements: str
+  monitors:
+    description: Ceph's monitors, each C(HOST) or C(HOST:PORT). Required to create O(type=rbd).
+    type: list
+    elements: str
+  ceph_user:
+    description: Ceph's user; V(admin) when omitted.
+    type: str
+  secret_uuid:
+    description: UUID of the secret in libvirt that has the key of O(ceph_user).
+    type: str
+  mode:
+    description:
+      - Mode of the pool's directory in octal, such as V('0711'). For V(nfs) and V(glusterfs) of
+        what is mounted, as long as the pool is active.
+    type: str
+  owner:
+    description: User, or its number, that owns the pool's directory.
+    type: str
+  group:
+    description: Group, or its number, of the pool's directory.
+    type: str
   autostart:
     description: Whether libvirt starts the pool with the host.
     type: bool
@@ -49,7 +91,9 @@ options:
     type: bool
     default: true
   force:
-    description: With O(state=absent), remove a pool although it has volumes.
+    description:
+      - With O(state=absent), remove a pool although it has volumes, or guests of this host use it.
+      - Of a pool on shared storage only guests count; its volumes may be other hosts'.
     type: bool
     default: false
 """
@@ -59,6 +103,28 @@ EXAMPLES = r"""
   nano.cloud.storage_pool:
     name: default
     path: /var/lib/libvirt/images
+
+- name: A pool on an NFS server, shared by all cells that have it
+  nano.cloud.storage_pool:
+    name: shared
+    type: nfs
+    host: nas.example.org
+    source: /export/guests
+    mount_options: [nfsvers=4.2, hard]
+
+- name: The same on a GlusterFS
+  nano.cloud.storage_pool:
+    name: shared
+    type: glusterfs
+    host: gluster1.example.org
+    source: guests
+    mount_options: [backup-volfile-servers=gluster2.example.org]
+
+- name: A pool in an LVM volume group
+  nano.cloud.storage_pool:
+    name: fast
+    type: logical
+    source: vg_guests
 
 - name: Forget a pool
   nano.cloud.storage_pool:
@@ -81,6 +147,23 @@ pool:
     path:
       description: Directory.
       type: str
+    host:
+      description: Server, of V(nfs) and V(glusterfs).
+      type: str
+    source:
+      description: What is used there.
+      type: str
+    mount_options:
+      description: Options of its mount.
+      type: list
+      elements: str
+    monitors:
+      description: Ceph's monitors, of V(rbd).
+      type: list
+      elements: str
+    shared:
+      description: Whether other hosts can see the same volumes.
+      type: bool
     state:
       description: V(active) or V(inactive), or what else libvirt says.
       type: str
