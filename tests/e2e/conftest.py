@@ -16,6 +16,7 @@ from tests.lab.api_process import ApiProcess
 from tests.lab.cell import Cell
 from tests.lab.identity import CHECKOUT
 from tests.lab.lab import Lab
+from tests.lab.shared_storage import SharedStorage, provide_shared_storage
 from tests.nano_client import ApiError, NanoClient
 
 POOL = "lab"
@@ -93,6 +94,12 @@ def onboarded(lab: Lab) -> Lab:
     """The lab, its cells onboarded by the real playbook."""
     ansible(CHECKOUT / "playbooks/cell_onboard.yml", lab.inventory_path)
     return lab
+
+
+@pytest.fixture(scope="session")
+def shared_storage(onboarded: Lab) -> SharedStorage:
+    """A GlusterFS volume that both cells can mount."""
+    return provide_shared_storage(onboarded)
 
 
 class Service:

@@ -19,7 +19,7 @@ SPARE_DIRECTORY = Path("/var/lib/nano-cloud-lab")
 DEFAULT_INSTANCE = "main"
 MAX_CELLS = 99
 # The storage server is one more machine of the lab, numbered beyond the cells.
-STORAGE_NAME = "storage"
+STORAGE_NAME = "storage1"
 STORAGE_NUMBER = MAX_CELLS + 1
 CHECKOUT = Path(__file__).resolve().parents[2]
 

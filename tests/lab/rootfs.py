@@ -25,7 +25,7 @@ DOWNLOADED = [
     "acl", "ovmf", "rsync", "genisoimage", "python3-lxml", "iptables", "nftables",
     "netcat-openbsd", "curl", "kmod", "procps", "iputils-ping", "ebtables", "xz-utils",
     "libvirt-daemon-config-network", "libvirt-daemon-config-nwfilter", "dmidecode",
-    "swtpm", "swtpm-tools",
+    "swtpm", "swtpm-tools", "glusterfs-server", "nfs-kernel-server",
 ]  # fmt: skip
 # Units that would only take time from, or lock apt under, a test.
 MASKED = [

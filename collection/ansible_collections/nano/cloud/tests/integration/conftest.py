@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.nano.cloud.tests.integration.site import REPOSITORY, Site
 from tests.lab.lab import Lab
+from tests.lab.shared_storage import SharedStorage, provide_shared_storage
 
 
 @pytest.fixture(scope="session")
@@ -82,3 +83,9 @@ def guest_id(site: Site) -> Iterator[str]:
     site.run("guest", id=new, state="absent", force=True)
     assert site.shell(f"find /var/lib/libvirt /var/log/libvirt -name '*{new}*'") == ""
     assert site.shell(f"virsh domuuid {new} 2>/dev/null || true") == ""
+
+
+@pytest.fixture(scope="session")
+def shared_storage(onboarded_lab: Lab) -> SharedStorage:
+    """A volume that both cells can mount."""
+    return provide_shared_storage(onboarded_lab)

@@ -82,6 +82,10 @@ class Site:
             check=False,
         )
         assert self._result.exists(), done.stdout + done.stderr
+        return self.result()
+
+    def result(self) -> dict[str, Any]:
+        """The result of a run that was started by hand."""
         result: dict[str, Any] = json.loads(self._result.read_text())
         self._result.unlink()
         return result
