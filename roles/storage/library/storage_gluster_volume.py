@@ -69,7 +69,7 @@ import shutil
 import socket
 import subprocess
 import time
-from typing import Any, Optional
+from typing import Any
 from xml.etree import ElementTree
 
 from ansible.module_utils.basic import AnsibleModule
@@ -138,7 +138,7 @@ def introduce(servers: list[str]) -> None:
         time.sleep(0.5)
 
 
-def read(name: str) -> Optional[dict[str, Any]]:
+def read(name: str) -> dict[str, Any] | None:
     """Return the volume, None when there is none."""
     if name not in [each.text for each in gluster("volume", "list").iter("volume")]:
         return None
@@ -198,7 +198,7 @@ def refuse_other_data(name: str, found: dict[str, Any], wanted: dict[str, Any]) 
             )
 
 
-def apply(params: dict[str, Any], found: Optional[dict[str, Any]], wanted: dict[str, Any]) -> None:
+def apply(params: dict[str, Any], found: dict[str, Any] | None, wanted: dict[str, Any]) -> None:
     """Make what is missing and set what differs."""
     name, options = params["name"], wanted["options"]
     if found is None:

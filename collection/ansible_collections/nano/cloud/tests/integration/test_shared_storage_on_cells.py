@@ -45,9 +45,7 @@ def shared_pool(site: Site, other_site: Site, shared_storage: SharedStorage) -> 
         assert each.shell(f"grep {DIRECTORY} /proc/mounts || true; ls -d {DIRECTORY} || true") == ""
 
 
-def test_pools_of_servers(
-    site: Site, shared_pool: str, shared_storage: SharedStorage, tmp_path: Path
-) -> None:
+def test_pools_of_servers(site: Site, shared_pool: str, shared_storage: SharedStorage) -> None:
     mounted = site.shell(f"grep {DIRECTORY} /proc/mounts")
     assert mounted.startswith(f"{shared_storage.host}:guests ")
     # After libvirt was restarted the pool is what it was.
@@ -144,7 +142,6 @@ def test_a_guest_moves_and_its_disks_stay(site: Site, other_site: Site, guest: s
     ]
     assert other_site.shell(f"stat -c %i {DIRECTORY}/{guest}_sys.qcow2") == inode
     # The cell that it left neither starts it nor takes its disks away.
-    other_site.shell(f"virsh domstate {guest}")
     site.cell.run(["sh", "-c", "cat > /tmp/left.xml"], input_text=definition)
     twice = site.shell("virsh create /tmp/left.xml 2>&1 || true")
     assert 'Failed to get "write" lock' in twice

@@ -14,17 +14,18 @@ from ansible_collections.nano.cloud.plugins.module_utils.errors import (
     Unsupported,
 )
 from ansible_collections.nano.cloud.plugins.module_utils.libvirt_host import LibvirtHost
+from ansible_collections.nano.cloud.plugins.module_utils.pool_reader import read_pool_details
 from ansible_collections.nano.cloud.plugins.module_utils.pool_service import (
     PoolOutcome,
     ensure_pool_absent,
     ensure_pool_present,
 )
-from ansible_collections.nano.cloud.plugins.module_utils.pool_spec import PoolRequest
+from ansible_collections.nano.cloud.plugins.module_utils.pool_spec import PoolRequest, pool_request
 
 
-def present(host: LibvirtHost, check_mode: bool = False, **more: Any) -> PoolOutcome:
+def present(libvirt: LibvirtHost, check_mode: bool = False, **more: Any) -> PoolOutcome:
     basis = {"name": "p", "type": "dir", "path": "/srv/p", "autostart": True, "active": True}
-    return ensure_pool_present(host, PoolRequest(**{**basis, **more}), check_mode, 1)
+    return ensure_pool_present(libvirt, PoolRequest(**{**basis, **more}), check_mode, 1)
 
 
 def absent(host: LibvirtHost, force: bool = False, check_mode: bool = False) -> PoolOutcome:
@@ -70,6 +71,57 @@ def test_removing(host: LibvirtHost) -> None:
     assert host.find_pool("p") is not None
     assert absent(host, force=True).differences.changed
     assert not absent(host).differences.changed
+
+
+NFS = {"type": "nfs", "path": None, "host": "127.0.0.1", "source": "/export/a"}
+
+
+def test_what_a_server_exports(host: LibvirtHost) -> None:
+    made = present(host, **NFS)
+    assert made.pool is not None
+    assert (made.pool["path"], made.pool["shared"]) == ("/var/lib/libvirt/storage/p", True)
+    assert not present(host, **NFS).differences.changed
+    with pytest.raises(Conflict, match=r"has host 127\.0\.0\.1, not 127\.0\.0\.2"):
+        present(host, **{**NFS, "host": "127.0.0.2"})
+    with pytest.raises(Conflict, match="has type nfs, not glusterfs"):
+        present(host, **{**NFS, "type": "glusterfs"})
+    pool = host.find_pool("p")
+    assert pool is not None
+    pool.create_volume(volume_xml.build(volume_xml.VolumeSpec("others.qcow2", 2**20)))
+    # What is there may be other hosts'; what this host's guests use is not let go.
+    assert absent(host, check_mode=True).differences.changed
+    host.define_domain(
+        "<domain type='test'><name>user</name><memory>9000</memory><os><type>hvm</type></os>"
+        "<devices><disk type='volume'><source pool='p' volume='others.qcow2'/>"
+        "<target dev='sda'/></disk></devices></domain>"
+    )
+    with pytest.raises(Conflict, match=r"used by 1 guests \(user\)"):
+        absent(host)
+    found = read_pool_details(host, "p", refresh=True, volumes=True)[0]
+    assert found["guests"] == ["user"]
+    assert [volume["name"] for volume in found["volumes"]] == ["others.qcow2"]
+    assert absent(host, force=True).differences.changed
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"type": "nfs", "source": "/x"}, "host is required"),
+        ({"type": "nfs", "host": "h"}, "source is required"),
+        ({"type": "nfs", "host": "-o", "source": "/x"}, "no name or address"),
+        ({"type": "nfs", "host": "h", "source": "x"}, "absolute path"),
+        ({"type": "nfs", "host": "h", "source": "/x", "mount_options": ["a,b"]}, "one option"),
+        ({"type": "glusterfs", "host": "h", "source": "a/b"}, "no name"),
+        ({"type": "dir", "path": "/x", "host": "h"}, "host is not an option of"),
+        ({"type": "rbd", "source": "p"}, "monitors is required"),
+        ({"type": "logical"}, "source is required"),
+        ({"type": "dir", "path": "/x", "mode": "rwx"}, "not octal"),
+    ],
+)
+def test_what_cannot_be_a_pool(host: LibvirtHost, options: dict[str, Any], told: str) -> None:
+    basis = {"name": "p", "autostart": True, "active": True}
+    with pytest.raises(InvalidInput, match=told):
+        ensure_pool_present(host, pool_request({**basis, **options}), True, 1)
 
 
 def test_cell(host: LibvirtHost) -> None:

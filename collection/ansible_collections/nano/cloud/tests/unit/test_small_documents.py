@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ansible_collections.nano.cloud.plugins.module_utils import (
@@ -11,6 +13,7 @@ from ansible_collections.nano.cloud.plugins.module_utils import (
     volume_xml,
 )
 from ansible_collections.nano.cloud.plugins.module_utils.differences import Differences
+from ansible_collections.nano.cloud.plugins.module_utils.libvirt_host import LibvirtHost
 from ansible_collections.nano.cloud.plugins.module_utils.pool_spec import PoolSpec
 
 
@@ -31,9 +34,43 @@ def test_backing_format_is_always_said() -> None:
     assert '<format type="raw" />' in xml
 
 
-def test_pools() -> None:
-    spec = PoolSpec("default", "dir", "/var/lib/<x>")
-    assert pool_xml.parse(pool_xml.build(spec)) == spec
+@pytest.mark.parametrize(
+    "spec",
+    [
+        PoolSpec("a", "dir", "/var/lib/<x>"),
+        PoolSpec("a", "nfs", "/mnt/a", "nas.example.org", "/export/<a>", ("nfsvers=4.2", "hard")),
+        PoolSpec("a", "glusterfs", "/mnt/a", "192.0.2.1", "guests"),
+        PoolSpec("a", "logical", "/dev/vg0", source="vg0"),
+        PoolSpec(
+            "a",
+            "rbd",
+            "",
+            source="rbd",
+            monitors=("m1", "192.0.2.3:6789", "[2001:db8::1]:3300"),
+            ceph_user="libvirt",
+            secret_uuid="6a2e3f10-0000-4000-8000-000000000000",
+        ),
+    ],
+    ids=lambda spec: spec.type,
+)
+def test_pools(spec: PoolSpec, host: LibvirtHost) -> None:
+    xml = pool_xml.build(spec)
+    assert pool_xml.parse(xml) == spec
+    assert pool_xml.is_shared(xml) == (spec.type in ("nfs", "glusterfs", "rbd"))
+    taken = host.define_pool(xml).xml()
+    # What libvirt makes of it; its test driver alone knows no mount options.
+    assert pool_xml.parse(taken) == replace(spec, mount_options=())
+    assert pool_xml.same_content(xml, taken) == pool_xml.is_shared(xml)
+
+
+def test_pools_on_other_servers_are_not_the_same() -> None:
+    one, two = (
+        pool_xml.build(PoolSpec("a", "nfs", "/mnt/a", host, "/export/a")) for host in ("h1", "h2")
+    )
+    assert not pool_xml.same_content(one, two)
+    xml = pool_xml.with_mount_options(one, ("ro",))
+    assert pool_xml.parse(xml).mount_options == ("ro",)
+    assert pool_xml.parse(pool_xml.with_mount_options(xml, ())).mount_options == ()
 
 
 CAPABILITIES = """
