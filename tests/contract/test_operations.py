@@ -47,12 +47,14 @@ REGISTERED = {
     "hostvars": {"c1": {"ansible_host": "192.0.2.1"}},
 }
 BATCH = {"guests": [{"id": GUEST, "name": "team.web1", "cell": "c1"}], "force": True}
+STORAGE = {"name": "nas", "type": "nfs", "host": "192.0.2.5", "source": "/export/guests"}
 PARAMETERS = {
     "guest_change": {
         "changes": {"name": "team.web2", "cores": 4, "memory_bytes": 1 << 29, "auto_start": True}
     },
     "guest_power": {"power_state": "running", "force": False},
-    "cell_assign": {"pool": "default"},
+    "cell_assign": {"pool": "default", "storage": STORAGE},
+    "cell_release": {"storage": STORAGE},
     "guest_migrate": {
         "source": "c1",
         "guests": [{"id": GUEST, "name": "team.web1", "cell": "c1", "display_port": 5905}],
@@ -232,7 +234,7 @@ def trusted(value: Any) -> Any:
 
 def variables_of(cloud: Cloud, operation: Operation) -> dict[str, Any]:
     subject = Subject("guest", GUEST, "team.web1")
-    if operation.name == "cell_assign":
+    if operation.name in ("cell_assign", "cell_release"):
         subject = Subject("cell", "c1", "c1")
     parameters = dict(PARAMETERS.get(operation.name) or {})
     if "password_sealed" in parameters:

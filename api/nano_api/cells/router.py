@@ -6,12 +6,15 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Body, Response
+from starlette.concurrency import run_in_threadpool
 
 from nano_api.cells import service
-from nano_api.cells.schemas import CellEnable, CellOut
+from nano_api.cells.schemas import CellDetail, CellEnable, CellOut
 from nano_api.cloud import CurrentCloud
 from nano_api.envelope import Envelope, NanoRouter, reply
-from nano_api.jobs.submitting import requester_of, submit_and_wait
+from nano_api.jobs import waiting
+from nano_api.jobs.submitting import name_job, requester_of, submit_and_wait
+from nano_api.jobs.tables import Job
 from nano_api.sessions.dependency import CurrentSession
 
 router = NanoRouter(tags=["cells"])
@@ -33,11 +36,16 @@ def list_pool_cells(pool: str, cloud: CurrentCloud, _session: CurrentSession) ->
         return reply([CellOut.of(cell) for cell in service.of_pool(session, pool)])
 
 
-@router.get("/compute_pool_cells/{pool}/{cell}", response_model=Envelope[CellOut])
+@router.get(
+    "/compute_pool_cells/{pool}/{cell}",
+    response_model=Envelope[CellDetail],
+    response_model_exclude_none=True,
+)
 def get_pool_cell(pool: str, cell: str, cloud: CurrentCloud, _session: CurrentSession) -> Any:
-    """Get a cell's state."""
+    """Get a cell's state, and whether it has its pool's shared storage."""
     with cloud.database.reading() as session:
-        return reply(CellOut.of(service.get_in_pool(session, pool, cell)))
+        found = service.get_in_pool(session, pool, cell)
+        return reply(CellDetail.with_storage(found, service.attachments(session, found)))
 
 
 @router.post("/compute_pool_cells/{pool}/{cell}", response_model=Envelope[str])
@@ -61,8 +69,18 @@ def enable_cell(
 
 
 @router.delete("/compute_pool_cells/{pool}/{cell}", response_model=Envelope[str])
-def release_cell(pool: str, cell: str, cloud: CurrentCloud, _session: CurrentSession) -> Any:
-    """Remove a cell without guests from its pool."""
-    with cloud.database.transaction() as session:
-        service.release(session, pool, cell)
+async def release_cell(
+    pool: str, cell: str, cloud: CurrentCloud, session: CurrentSession, response: Response
+) -> Any:
+    """Remove a cell without guests from its pool, and the pool's shared storage from it."""
+    requester = requester_of(session)
+
+    def in_transaction() -> Job | None:
+        with cloud.database.transaction() as rows:
+            return service.release(rows, pool, cell, requester)
+
+    job = await run_in_threadpool(in_transaction)
+    if job is not None:
+        name_job(response, job)
+        await waiting.wait(cloud, job.id)
     return reply()

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -11,8 +14,9 @@ from nano_api.compute_pools import service as compute_pools
 from nano_api.errors import Conflict, NotFound
 from nano_api.guests.tables import Guest
 from nano_api.jobs import service as jobs
-from nano_api.jobs.service import Requester, Subject
+from nano_api.jobs.service import Lock, Requester, Subject
 from nano_api.jobs.tables import Job
+from nano_api.storage_pools import placement
 
 
 def unassigned(session: Session) -> list[Cell]:
@@ -58,12 +62,19 @@ def assign(session: Session, pool: str, name: str, requester: Requester) -> Job:
         subject=Subject("cell", name, name),
         cells=[name],
         requester=requester,
-        parameters={"pool": pool},
+        parameters={"pool": pool, **_storage_parameter(session, pool)},
     )
 
 
-def release(session: Session, pool: str, name: str) -> None:
-    """Take a cell out of its pool.
+def _storage_parameter(session: Session, pool: str) -> dict[str, Any]:
+    storage = placement.shared_storage(session, pool)
+    return {} if storage is None else {"storage": placement.module_options(storage)}
+
+
+def release(session: Session, pool: str, name: str, requester: Requester) -> Job | None:
+    """Take a cell out of its pool: at once, or by the job that detaches the pool's storage.
+
+    A cell that does not answer keeps the storage mounted, for who joins it to a pool again.
 
     :raises Conflict: guests are left on it
     """
@@ -73,7 +84,37 @@ def release(session: Session, pool: str, name: str) -> None:
     ).scalar_one()
     if count:
         raise Conflict(f"{count} instance(s) left in cell '{name}'", cell=name)
-    cell.pool = None
+    parameters = _storage_parameter(session, pool)
+    if parameters and cell.alive:
+        return jobs.submit(
+            session,
+            "cell_release",
+            subject=Subject("cell", name, name),
+            cells=[name],
+            requester=requester,
+            parameters=parameters,
+        )
+    jobs.check_free(session, Lock("cell", name), name)
+    cell.pool, cell.storage_attached, cell.storage_problem = None, False, None
+    return None
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """Shared storage on a cell. ``error``: why it is not attached, ``""`` if it is."""
+
+    name: str
+    attached: bool
+    error: str
+
+
+def attachments(session: Session, cell: Cell) -> list[Attachment] | None:
+    """The shared storage of a cell that is to have it; None of any other, or one that is off."""
+    storage = placement.shared_storage(session, cell.pool)
+    if storage is None or not (cell.alive and cell.enabled):
+        return None
+    error = "" if cell.storage_attached else cell.storage_problem or "not attached"
+    return [Attachment(storage.name, cell.storage_attached, error)]
 
 
 def enable(session: Session, pool: str, name: str, enabled: bool) -> None:

@@ -34,3 +34,6 @@ class Cell(Base):
     memory_available_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     disk_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     disk_available_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    #: Of a compute pool with shared storage: whether libvirt has it mounted, and why not.
+    storage_attached: Mapped[bool] = mapped_column(default=False)
+    storage_problem: Mapped[str | None] = mapped_column(Text)

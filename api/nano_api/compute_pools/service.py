@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 from nano_api.address_pools.tables import AddressAllocation, AddressPool
 from nano_api.cells.tables import Cell
 from nano_api.compute_pools.tables import ComputePool
-from nano_api.errors import Conflict, InvalidInput, NotFound
+from nano_api.errors import Busy, Conflict, InvalidInput, NotFound
 from nano_api.guests.tables import Guest
+from nano_api.jobs.tables import Job
 from nano_api.naming import check_object_name
 from nano_api.storage_pools.tables import StoragePool
 
@@ -93,10 +94,22 @@ def _check_attachments(session: Session, storage: str, network: str, failover: b
         raise NotFound(f"invalid address pool '{network[:80]}'", field="network")
 
 
+def _check_nobody_joins(session: Session, pool: ComputePool) -> None:
+    joining = select(Job).where(Job.operation == "cell_assign", Job.ended_at.is_(None))
+    for job in session.scalars(joining):
+        if job.parameters.get("pool") == pool.name:
+            raise Busy(
+                f"pool '{pool.name}' is busy: cell '{job.subject_name}' joins it (job {job.id})",
+                pool=pool.name,
+            )
+
+
 def _check_can_move(session: Session, pool: ComputePool, storage: str, network: str) -> None:
     """What is in use stays: the storage of cells, the addresses of guests."""
-    if storage != pool.storage and cell_counts(session).get(pool.name):
-        raise Conflict("must remove all cells before change storage", pool=pool.name)
+    if storage != pool.storage:
+        if cell_counts(session).get(pool.name):
+            raise Conflict("must remove all cells before change storage", pool=pool.name)
+        _check_nobody_joins(session, pool)
     if network == pool.network:
         return
     count = session.scalar(

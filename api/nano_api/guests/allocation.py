@@ -15,6 +15,7 @@ from nano_api.errors import Conflict
 from nano_api.guests.scheduling import Candidate, Demand
 from nano_api.guests.tables import Guest
 from nano_api.jobs.tables import JobLock
+from nano_api.storage_pools import placement
 
 #: Nano's prefix (Xen's block of addresses, which Nano uses too).
 _MAC_PREFIX = "00:16:3e"
@@ -29,7 +30,10 @@ _SECRET_LENGTH = 8
 
 def candidates(session: Session, pool: str) -> list[Candidate]:
     """The cells of a pool that may get a guest now, with what their guests were promised."""
-    usable = (Cell.pool == pool, Cell.alive, Cell.enabled, Cell.in_inventory)
+    usable = [Cell.pool == pool, Cell.alive, Cell.enabled, Cell.in_inventory]
+    shared = placement.shared_storage(session, pool) is not None
+    if shared:
+        usable.append(Cell.storage_attached)
     cells = list(session.scalars(select(Cell).where(*usable)))
     promised = {cell.name: Demand(0, 0, 0) for cell in cells}
     # What is being created does not show in the figures of its cell yet.
@@ -42,6 +46,10 @@ def candidates(session: Session, pool: str) -> list[Candidate]:
         promised[cell_name] = promised[cell_name].plus(demand)
         if state == "creating":
             coming[cell_name] = coming[cell_name].plus(demand)
+    # On shared storage what is coming to any cell takes the room of all.
+    coming_disk = {name: each.disk_bytes for name, each in coming.items()}
+    if shared:
+        coming_disk = dict.fromkeys(coming, sum(coming_disk.values()))
     return [
         Candidate(
             name=cell.name,
@@ -52,7 +60,7 @@ def candidates(session: Session, pool: str) -> list[Candidate]:
                 0, cell.memory_available_bytes - coming[cell.name].memory_bytes
             ),
             disk_bytes=cell.disk_bytes,
-            disk_available_bytes=max(0, cell.disk_available_bytes - coming[cell.name].disk_bytes),
+            disk_available_bytes=max(0, cell.disk_available_bytes - coming_disk[cell.name]),
             promised=promised[cell.name],
         )
         for cell in cells

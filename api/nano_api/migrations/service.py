@@ -21,6 +21,7 @@ from nano_api.guests.tables import Guest
 from nano_api.jobs import service as jobs
 from nano_api.jobs.service import Lock, Requester, Subject
 from nano_api.jobs.tables import Job
+from nano_api.storage_pools import placement
 
 OPERATION = "guest_migrate"
 _MOST_GUESTS = 100
@@ -138,7 +139,9 @@ def _target(session: Session, cloud: Cloud, source: Cell, guest: Guest, target_c
         others = [
             each for each in allocation.candidates(session, guest.pool) if each.name != source.name
         ]
-        demand = Demand(guest.cores, guest.memory_bytes, sum(guest.disks))
+        # On shared storage the disks are there already.
+        shared = placement.shared_storage(session, guest.pool) is not None
+        demand = Demand(guest.cores, guest.memory_bytes, 1 if shared else sum(guest.disks))
         return session.get_one(Cell, pick_cell(others, demand, cloud.settings.busy_cpu_percent))
     cell = _cell(session, guest.pool, target_cell, "target_cell")
     if cell.name == source.name:
@@ -146,4 +149,12 @@ def _target(session: Session, cloud: Cloud, source: Cell, guest: Guest, target_c
     if not (cell.alive and cell.enabled):
         state = "is disabled" if cell.alive else "does not answer"
         raise Conflict(f"cell '{cell.name}' {state}: choose another target_cell", cell=cell.name)
+    storage = placement.shared_storage(session, guest.pool)
+    if storage is not None and not cell.storage_attached:
+        reason = cell.storage_problem or "not attached"
+        raise Conflict(
+            f"cell '{cell.name}' has not storage pool '{storage.name}' ({reason}): choose another"
+            " target_cell",
+            cell=cell.name,
+        )
     return cell

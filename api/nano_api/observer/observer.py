@@ -19,6 +19,8 @@ from nano_api.cloud import Cloud
 from nano_api.guests.tables import Guest
 from nano_api.observer.connection import libvirt_uri
 from nano_api.observer.sampling import HostFigures, Sample, Sampler
+from nano_api.storage_pools import placement
+from nano_api.storage_pools.tables import StoragePool
 
 log = structlog.get_logger(__name__)
 
@@ -87,19 +89,26 @@ class Observer:
     def _sample_until_it_breaks(self, cell: Cell) -> None:
         connection = libvirt.openReadOnly(libvirt_uri(cell, self._cloud.settings.runtime_folder))
         try:
-            sampler = Sampler(connection, str(cell.connection.get("cell_pool_name", "default")))
+            sampler = Sampler(connection)
             while not self._stopping.is_set():
                 begun = now()
-                self._store(cell.name, begun, sampler.sample())
+                self._store(cell.name, begun, sampler.sample(self._disk_pool(cell.name)))
                 self._stopping.wait(_SAMPLE_SECONDS)
         finally:
             connection.close()
+
+    def _disk_pool(self, name: str) -> str:
+        with self._cloud.database.reading() as session:
+            return placement.disk_pool_of_cell(session, session.get_one(Cell, name))
 
     def _store(self, name: str, begun: datetime, sample: Sample) -> None:
         """Write what changed, and nothing when nothing did."""
         with self._cloud.database.reading() as session:
             cell = session.get_one(Cell, name)
+            shared = placement.shared_storage(session, cell.pool)
+            attached = shared is not None and sample.storage_active
             changed = not cell.alive or not sample.host.close_to(_figures_of(cell))
+            changed = changed or cell.storage_attached != attached
             guests = list(session.scalars(_guests_on(name)))
             changed = changed or any(_differs(guest, sample, begun) for guest in guests)
         if not changed:
@@ -109,6 +118,9 @@ class Observer:
             cell.alive, cell.seen_at, cell.problem = True, now(), None
             for field, value in vars(sample.host).items():
                 setattr(cell, field, value)
+            shared = placement.shared_storage(session, cell.pool)
+            cell.storage_attached = shared is not None and sample.storage_active
+            cell.storage_problem = _storage_problem(cell, shared)
             for guest in session.scalars(_guests_on(name)):
                 if _differs(guest, sample, begun):
                     guest.running = guest.id in sample.running
@@ -120,6 +132,15 @@ class Observer:
             if cell.alive:
                 log.warning("a cell does not answer", cell=name, reason=reason)
             cell.alive, cell.problem = False, reason
+
+
+def _storage_problem(cell: Cell, shared: StoragePool | None) -> str | None:
+    if shared is None or cell.storage_attached:
+        return None
+    return (
+        f"libvirt's pool {placement.libvirt_pool(shared.name)} is not active there: is "
+        f"{shared.host}:{shared.target} ({shared.type}) served, and reached from the cell?"
+    )
 
 
 def _guests_on(cell: str) -> Any:

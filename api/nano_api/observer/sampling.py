@@ -50,26 +50,30 @@ class Sample:
 
     host: HostFigures
     running: frozenset[str]
+    #: Whether the storage pool is active whose room is among the figures.
+    storage_active: bool
 
 
 class Sampler:
     """Looks at one cell again and again; processor use is the difference of two looks."""
 
-    def __init__(self, connection: libvirt.virConnect, pool: str) -> None:
+    def __init__(self, connection: libvirt.virConnect) -> None:
         self._connection = connection
-        self._pool = pool
         self._last_times: tuple[int, int] | None = None
         self._cpu_percent: float | None = None
 
-    def sample(self) -> Sample:
-        """:raises libvirt.libvirtError: the cell does not answer"""
-        return Sample(self._host(), self._running())
+    def sample(self, pool: str) -> Sample:
+        """``pool``: libvirt's pool whose room counts.
 
-    def _host(self) -> HostFigures:
+        :raises libvirt.libvirtError: the cell does not answer
+        """
+        active, capacity, available = self._disk(pool)
+        return Sample(self._host(capacity, available), self._running(), active)
+
+    def _host(self, capacity: int, available: int) -> HostFigures:
         info = self._connection.getInfo()
         memory = self._connection.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)
         available_kib = sum(memory.get(name, 0) for name in ("free", "buffers", "cached"))
-        capacity, available = self._disk()
         return HostFigures(
             cores=int(info[2]),
             cpu_usage_percent=self._cpu_usage_percent(),
@@ -92,15 +96,16 @@ class Sampler:
         self._cpu_percent = before + _SMOOTHING * (now_percent - before)
         return round(self._cpu_percent, 1)
 
-    def _disk(self) -> tuple[int, int]:
+    def _disk(self, name: str) -> tuple[bool, int, int]:
         try:
-            pool = self._connection.storagePoolLookupByName(self._pool)
+            pool = self._connection.storagePoolLookupByName(name)
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL:
-                return 0, 0  # not onboarded yet: no room for guests
+                return False, 0, 0  # not onboarded yet, or detached: no room for guests
             raise
-        _state, capacity, _allocation, available = pool.info()
-        return int(capacity), int(available)
+        state, capacity, _allocation, available = pool.info()
+        active = state == libvirt.VIR_STORAGE_POOL_RUNNING
+        return active, int(capacity) if active else 0, int(available) if active else 0
 
     def _running(self) -> frozenset[str]:
         stats: list[tuple[Any, dict[str, Any]]] = self._connection.getAllDomainStats(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from nano_api.operations.base import Operation
-from nano_api.operations.cell_assign import CELL_ASSIGN
+from nano_api.operations.cell_assign import CELL_ASSIGN, CELL_RELEASE
 from nano_api.operations.guest_auth import GUEST_AUTH
 from nano_api.operations.guest_batches import GUESTS_CREATE, GUESTS_DELETE, GUESTS_STOP
 from nano_api.operations.guest_change import GUEST_CHANGE
@@ -25,6 +25,7 @@ OPERATIONS: dict[str, Operation] = {
     operation.name: operation
     for operation in (
         CELL_ASSIGN,
+        CELL_RELEASE,
         GUESTS_CREATE,
         GUESTS_DELETE,
         GUESTS_STOP,

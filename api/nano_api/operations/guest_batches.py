@@ -43,19 +43,19 @@ def create_variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
     """Each cell's guests, the images that they need, and which are started at once."""
     specifications: dict[str, list[dict[str, Any]]] = defaultdict(list)
     start: dict[str, list[str]] = defaultdict(list)
-    images: set[str] = set()
+    images: set[tuple[str, str]] = set()
     secrets = []
     for guest in _guests(session, job):
-        specification, password = guest_specification(cloud, guest)
+        specification, password = guest_specification(session, cloud, guest)
         specifications[guest.cell].append(specification)
         secrets.append(password)
         if guest.auto_start:
             start[guest.cell].append(guest.id)
         if guest.image_id:
-            images.add(guest.image_id)
+            images.add((guest.image_id, guest.pool))
     sources = []
-    for image_id in sorted(images):
-        source, ticket = image_source(session, cloud, image_id)
+    for image_id, pool in sorted(images):
+        source, ticket = image_source(session, cloud, image_id, pool)
         sources.append(source)
         secrets.append(ticket)
     variables = {

@@ -23,7 +23,7 @@ from nano_api.operations.guest_variables import guest_specification, image_sourc
 def variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
     """The guest's specification and, when it has one, where the cell gets its image."""
     guest = session.get_one(Guest, job.subject_id)
-    specification, password = guest_specification(cloud, guest)
+    specification, password = guest_specification(session, cloud, guest)
     found: dict[str, Any] = {
         "nano_guest": specification,
         "nano_start": guest.auto_start,
@@ -33,7 +33,7 @@ def variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
         found["nano_policy"] = policies.module_options(guest.id, guest.policy)
     secrets = [password]
     if guest.image_id:
-        found["nano_image"], ticket = image_source(session, cloud, guest.image_id)
+        found["nano_image"], ticket = image_source(session, cloud, guest.image_id, guest.pool)
         secrets.append(ticket)
     return RunVariables(found, tuple(secrets))
 

@@ -29,7 +29,9 @@ def variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
     found: dict[str, Any] = {"nano_guest": {"id": job.subject_id}}
     if not job.parameters.get("image"):
         return RunVariables(found)
-    found["nano_image"], ticket = image_source(session, cloud, job.parameters["image"], "media")
+    pool = session.get_one(Guest, job.subject_id).pool
+    image_id = job.parameters["image"]
+    found["nano_image"], ticket = image_source(session, cloud, image_id, pool, "media")
     return RunVariables(found, (ticket,))
 
 

@@ -12,9 +12,10 @@ from nano_api.cloud import Cloud
 from nano_api.guests.tables import Guest
 from nano_api.images.service import get_ready_image, ticket_purpose
 from nano_api.images.tables import Kind
+from nano_api.storage_pools import placement
 
 
-def guest_specification(cloud: Cloud, guest: Guest) -> tuple[dict[str, Any], str]:
+def guest_specification(session: Session, cloud: Cloud, guest: Guest) -> tuple[dict[str, Any], str]:
     """Options of ``nano.cloud.guest`` for a new guest, and the secret that is among them."""
     password = cloud.secrets.open(guest.monitor_secret_sealed)
     disks: list[dict[str, Any]] = [{"size_bytes": size} for size in guest.disks]
@@ -45,13 +46,16 @@ def guest_specification(cloud: Cloud, guest: Guest) -> tuple[dict[str, Any], str
         **guest.limits,
         "security_policy": guest.id if guest.policy else "",
     }
+    shared = placement.disk_pool(session, guest.pool)
+    if shared is not None:
+        specification |= {"pool": shared, "image_pool": shared}
     return specification, password
 
 
 def image_source(
-    session: Session, cloud: Cloud, image_id: str, kind: Kind = "disk"
+    session: Session, cloud: Cloud, image_id: str, compute_pool: str, kind: Kind = "disk"
 ) -> tuple[dict[str, Any], str]:
-    """Where a cell gets an image, and the ticket that is among it."""
+    """Where a cell gets an image and which pool it goes to, and the ticket that is among it."""
     image = get_ready_image(session, kind, image_id)
     ticket = cloud.secrets.ticket(ticket_purpose(image.id))
     source = {
@@ -61,4 +65,7 @@ def image_source(
         "checksum": f"sha256:{image.sha256}",
         "bearer_token": ticket,
     }
+    shared = placement.disk_pool(session, compute_pool)
+    if shared is not None:
+        source["pool"] = shared
     return source, ticket

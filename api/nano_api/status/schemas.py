@@ -58,7 +58,7 @@ class ZoneStatusOut(Usage):
 class StorageOut(BaseModel):
     """Where a cell keeps guests' disks."""
 
-    mode: Literal["local", "nfs"]
+    mode: Literal["local", "nfs", "glusterfs"]
     system: list[str]
     data: list[str]
 

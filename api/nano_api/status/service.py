@@ -58,7 +58,7 @@ class ZoneStatus:
 
 @dataclass(frozen=True)
 class CellStorage:
-    """Where a cell keeps guests' disks. ``mode`` is local or nfs."""
+    """Where a cell keeps guests' disks. ``mode`` is local, or the type of shared storage."""
 
     mode: str
     paths: list[str]

@@ -13,7 +13,7 @@ from nano_api.envelope import WireModel
 class StoragePoolDetail(BaseModel):
     """One storage pool."""
 
-    type: Literal["nfs"]
+    type: Literal["nfs", "glusterfs"]
     host: str
     target: str
 
@@ -27,6 +27,6 @@ class StoragePoolSummary(StoragePoolDetail):
 class StoragePoolBody(WireModel):
     """A storage pool's settings; they replace those that it had."""
 
-    type: str = Field(default="", description="required: nfs")
+    type: str = Field(default="", description="required: nfs or glusterfs")
     host: str = Field(default="", description="required: the server's name or address")
-    target: str = Field(default="", description="required: the exported path")
+    target: str = Field(default="", description="required: the exported path, or the volume's name")

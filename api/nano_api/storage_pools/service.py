@@ -12,10 +12,14 @@ from sqlalchemy.orm import Session
 from nano_api.compute_pools.tables import ComputePool
 from nano_api.errors import Conflict, InvalidInput, NotFound
 from nano_api.naming import check_object_name
+from nano_api.storage_pools.placement import LOCAL_POOLS
 from nano_api.storage_pools.tables import StoragePool
 
 from ansible_collections.nano.cloud.plugins.module_utils.names import check_absolute_path  # isort: skip
 
+#: Nano has the first one only.
+STORAGE_TYPES = ("nfs", "glusterfs")
+_VOLUME_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}")
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 
@@ -40,6 +44,11 @@ def create(session: Session, name: str, *, type: str, host: str, target: str) ->
     :raises Conflict: the name is taken
     """
     check_object_name(name, "storage pool")
+    if name in LOCAL_POOLS:
+        raise InvalidInput(
+            f"invalid storage pool '{name}': every cell has a pool of its own of that name",
+            field="name",
+        )
     values = _checked(type, host, target)
     if session.get(StoragePool, name):
         raise Conflict(f"storage pool '{name}' already exists", pool=name)
@@ -80,8 +89,11 @@ def _check_unused(session: Session, name: str) -> None:
 
 
 def _checked(kind: str, host: str, target: str) -> dict[str, str]:
-    if kind != "nfs":
-        raise InvalidInput(f"unsupported storage type '{kind[:40]}': use nfs", field="type")
+    if kind not in STORAGE_TYPES:
+        raise InvalidInput(
+            f"unsupported storage type '{kind[:40]}': use {' or '.join(STORAGE_TYPES)}",
+            field="type",
+        )
     if not host:
         raise InvalidInput("host required", field="host")
     if not target:
@@ -89,8 +101,21 @@ def _checked(kind: str, host: str, target: str) -> dict[str, str]:
     return {
         "type": kind,
         "host": _check_host(host),
-        "target": check_absolute_path(target, "target"),
+        "target": _check_target(kind, target),
     }
+
+
+def _check_target(kind: str, target: str) -> str:
+    if kind == "nfs":
+        return check_absolute_path(target, "target")
+    volume = target.removeprefix("/")
+    if not _VOLUME_NAME.fullmatch(volume):
+        raise InvalidInput(
+            f"invalid target '{target[:80]}': a GlusterFS volume's name has letters, digits,"
+            " '_' and '-'",
+            field="target",
+        )
+    return volume
 
 
 def _check_host(host: str) -> str:
