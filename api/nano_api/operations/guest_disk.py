@@ -34,7 +34,8 @@ def variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
     found: dict[str, Any] = {"nano_guest": {"id": job.subject_id}, "nano_disk": disk}
     if not parameters.get("image"):
         return RunVariables(found)
-    found["nano_image"], ticket = image_source(session, cloud, parameters["image"])
+    pool = session.get_one(Guest, job.subject_id).pool
+    found["nano_image"], ticket = image_source(session, cloud, parameters["image"], pool)
     return RunVariables(found, (ticket,))
 
 

@@ -21,7 +21,7 @@ POOL_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "monitors": {"type": "list", "elements": "str"},
     "ceph_user": {"type": "str"},
     "secret_uuid": {"type": "str"},
-    "mode": {"type": "str"},
+    "mode": {"type": "raw"},
     "owner": {"type": "str"},
     "group": {"type": "str"},
     "autostart": {"type": "bool", "default": True},
@@ -195,7 +195,9 @@ def _check_monitors(monitors: Any) -> Tuple[str, ...]:
     return tuple(monitors)
 
 
-def _check_mode(mode: str) -> int:
-    if not _MODE.fullmatch(mode):
-        raise InvalidInput(f"mode {mode[:20]!r} is not octal, such as '0711'", field="mode")
-    return int(mode, 8)
+def _check_mode(mode: Any) -> int:
+    if isinstance(mode, int) and 0 <= mode <= 0o7777:
+        return mode  # YAML itself reads an unquoted 0711 as an octal number.
+    if not _MODE.fullmatch(str(mode)):
+        raise InvalidInput(f"mode {str(mode)[:20]!r} is not octal, such as '0711'", field="mode")
+    return int(str(mode), 8)

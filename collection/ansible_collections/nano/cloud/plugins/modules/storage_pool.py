@@ -75,7 +75,7 @@ options:
     description:
       - Mode of the pool's directory in octal, such as V('0711'). For V(nfs) and V(glusterfs) of
         what is mounted, as long as the pool is active.
-    type: str
+    type: raw
   owner:
     description: User, or its number, that owns the pool's directory.
     type: str
