@@ -33,6 +33,17 @@ MOUNT_DIRECTORY = "/var/lib/libvirt/storage"
 SHARED_STATE_DIRECTORY = ".nano-cloud"
 SNAPSHOT_STATES = ("present", "absent", "restored")
 DISK_STATES = ("present", "absent", "compacted", "reset")
+# libvirt's states of a domain by number; "blocked" only means that it is idle this very moment.
+DOMAIN_STATES = (
+    "unknown",
+    "running",
+    "running",
+    "paused",
+    "stopping",
+    "stopped",
+    "crashed",
+    "suspended",
+)
 POWER_STATES = ("running", "stopped", "paused", "rebooted", "reset")
 
 AGENT_CHANNEL = "org.qemu.guest_agent.0"

@@ -90,3 +90,8 @@ class HypervisorError(CloudError):
     """libvirt refused or failed; ``context`` has libvirt's own code and message."""
 
     code = "hypervisor"
+
+
+def unforeseen(error: Exception) -> CloudError:
+    """An error that nobody foresaw, in our form: edges still have to tell it."""
+    return CloudError(f"unexpected {type(error).__name__}: {error}")

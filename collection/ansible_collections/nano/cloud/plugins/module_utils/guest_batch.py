@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from .differences import Differences, ManyDifferences
-from .errors import CloudError, Conflict, PartialFailure
+from .errors import CloudError, Conflict, PartialFailure, unforeseen
 
 _MOST_NAMED = 10
 
@@ -55,6 +55,9 @@ def run_batch(
             return call(entries[index])
         except CloudError as error:
             return error
+        except Exception as error:
+            # What nobody foresaw with one guest is no reason to leave the others undone.
+            return unforeseen(error)
 
     with ThreadPoolExecutor(max_workers=max(1, at_once)) as pool:
         outcomes = list(pool.map(one, range(len(entries))))

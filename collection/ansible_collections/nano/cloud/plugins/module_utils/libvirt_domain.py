@@ -3,24 +3,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, ContextManager, Dict, Optional, Tuple
 
-from .errors import Busy, HypervisorError, Unsupported
+from .constants import DOMAIN_STATES
+from .errors import Busy, CloudError, HypervisorError, Unsupported
 from .libvirt_binding import flags, is_error, translated
 
 _POLL_SECONDS = 0.2
-# libvirt's states by number; "blocked" only means that the guest is idle this very moment.
-_STATES = (
-    "unknown",
-    "running",
-    "running",
-    "paused",
-    "stopping",
-    "stopped",
-    "crashed",
-    "suspended",
-)
+# What statistics.py reads.
+_FIGURES = ("STATE", "CPU_TOTAL", "BALLOON", "VCPU", "INTERFACE", "BLOCK")
+
+
+def statistics_flags() -> Tuple[int, int]:
+    """(groups of figures, how to ask) of libvirt's bulk statistics; nothing waits for a guest."""
+    groups = flags(*(f"DOMAIN_STATS_{name}" for name in _FIGURES))
+    return groups, flags("CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT")
 
 
 class Domain:
@@ -35,7 +34,7 @@ class Domain:
         """running, stopped, paused, stopping, crashed, suspended or unknown."""
         with translated(f"read guest {self.name}"):
             number = int(self._handle.state(0)[0])
-        return _STATES[number] if number < len(_STATES) else "unknown"
+        return DOMAIN_STATES[number] if number < len(DOMAIN_STATES) else "unknown"
 
     def is_active(self) -> bool:
         """Whether there is a process or its like behind it (running, paused, crashed…)."""
@@ -280,3 +279,37 @@ class Domain:
         except (HypervisorError, Unsupported):
             return None  # A disk whose file is gone or remote has no size that we could report.
         return int(capacity), int(allocation)
+
+    def statistics(self) -> Dict[str, Any]:
+        """libvirt's own figures of this guest, as ``statistics.parse`` takes them."""
+        with translated(f"read the figures of guest {self.name}"):
+            connection = self._handle.connect()
+            found = connection.domainListGetStats([self._handle], *statistics_flags())
+        return dict(found[0][1]) if found else {}
+
+    def leased_addresses(self) -> Dict[str, Any]:
+        """What the DHCP servers of libvirt's own networks have given it, by card."""
+        return self._addresses("LEASE")
+
+    def agent_addresses(self, wait_seconds: int) -> Dict[str, Any]:
+        """What its agent says, by card; writing connections only.
+
+        libvirt would wait for an agent without end, and hold one of its few threads meanwhile; so
+        it is told to wait less, and afterwards what is its default.
+        """
+        with contextlib.suppress(Unsupported), self._translated("set the patience with the agent"):
+            self._handle.agentSetResponseTimeout(wait_seconds, 0)
+        try:
+            return self._addresses("AGENT")
+        finally:
+            with contextlib.suppress(CloudError), self._translated("reset the patience"):
+                without_end = flags("DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK")
+                self._handle.agentSetResponseTimeout(without_end, 0)
+
+    def _addresses(self, source: str) -> Dict[str, Any]:
+        with self._translated("ask for the addresses"):
+            kind = flags(f"DOMAIN_INTERFACE_ADDRESSES_SRC_{source}")
+            return dict(self._handle.interfaceAddresses(kind, 0) or {})
+
+    def _translated(self, action: str) -> ContextManager[None]:
+        return translated(f"{action} of guest {self.name}")

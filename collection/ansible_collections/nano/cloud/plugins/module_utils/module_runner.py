@@ -12,7 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .constants import DEFAULT_URI
 from .differences import Differences, ManyDifferences
-from .errors import CloudError, PartialFailure
+from .errors import CloudError, PartialFailure, unforeseen
 from .libvirt_host import LibvirtHost
 
 URI_ARGUMENT: Dict[str, Dict[str, Any]] = {"uri": {"type": "str", "default": DEFAULT_URI}}
@@ -73,12 +73,7 @@ def run_module(
     except Terminated as signalled:
         _fail(module, CloudError(f"ended by {signalled}; what was begun has been undone"))
     except Exception as error:
-        # The edge: an error that nobody foresaw still has to reach the caller in our form.
-        _fail(
-            module,
-            CloudError(f"unexpected {type(error).__name__}: {error}"),
-            exception=traceback.format_exc(),
-        )
+        _fail(module, unforeseen(error), exception=traceback.format_exc())
     for warning in result.warnings:
         module.warn(warning)
     module.exit_json(

@@ -26,6 +26,21 @@ options:
   name:
     description: Name of the guest. Ignored when O(id) is given.
     type: str
+  addresses:
+    description:
+      - Also look for the addresses of guests that run, at their agents and in the leases of
+        libvirt's own networks.
+      - An agent tells what it likes. Do not take its word for who may do what.
+    type: bool
+    default: false
+  addresses_wait_seconds:
+    description: With O(addresses), how long to wait for the agents of all guests together.
+    type: int
+    default: 3
+  statistics:
+    description: Also return how busy each guest is and what it has read, written, received, sent.
+    type: bool
+    default: false
 seealso:
   - module: nano.cloud.guest
 """
@@ -39,6 +54,12 @@ EXAMPLES = r"""
   nano.cloud.guest_info:
     name: admin.web1
   register: web
+
+- name: See where guests can be reached and how busy they are
+  nano.cloud.guest_info:
+    addresses: true
+    statistics: true
+  register: busy
 """
 
 RETURN = r"""
@@ -158,12 +179,71 @@ guests:
       description: Options whose new value waits for the guest's next start.
       type: list
       elements: str
+    addresses:
+      description:
+        - Addresses with C(address), C(mac) (empty when not known), C(source) (V(agent) or
+          V(lease)), IPv4 first; loopback and link-local ones are left out.
+        - Null without O(addresses), and where no agent answered in time.
+      type: list
+      elements: dict
+    statistics:
+      description:
+        - Figures of this moment; null without O(statistics). What libvirt does not tell is null.
+        - Counters begin with each start of the guest.
+      type: dict
+      contains:
+        cpu_usage_percent:
+          description: How busy the guest's own processors are, 0 to 100.
+          type: float
+        cpu_time_nanoseconds:
+          description: What they have worked.
+          type: int
+        memory_available_bytes:
+          description: What the guest's system could give to a program, by its balloon driver.
+          type: int
+        memory_resident_bytes:
+          description: What the guest takes of the host's memory.
+          type: int
+        disk_read_bytes:
+          description: Read from all disks.
+          type: int
+        disk_written_bytes:
+          description: Written to all disks.
+          type: int
+        disk_read_requests:
+          description: Number of reads of all disks.
+          type: int
+        disk_write_requests:
+          description: Number of writes of all disks.
+          type: int
+        disk_available_bytes:
+          description: What the files of all disks may still grow.
+          type: int
+        network_received_bytes:
+          description: Received by all network cards.
+          type: int
+        network_sent_bytes:
+          description: Sent by all network cards.
+          type: int
+        disks:
+          description: The same of each disk and drive.
+          type: list
+          elements: dict
+        network_cards:
+          description: The same of each network card.
+          type: list
+          elements: dict
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.nano.cloud.plugins.module_utils import names
+from ansible_collections.nano.cloud.plugins.module_utils.errors import InvalidInput
+from ansible_collections.nano.cloud.plugins.module_utils.guest_details import (
+    addresses_of,
+    statistics_of,
+)
 from ansible_collections.nano.cloud.plugins.module_utils.guest_reader import read_guests
 from ansible_collections.nano.cloud.plugins.module_utils.libvirt_host import LibvirtHost
 from ansible_collections.nano.cloud.plugins.module_utils.module_runner import (
@@ -172,17 +252,31 @@ from ansible_collections.nano.cloud.plugins.module_utils.module_runner import (
     run_module,
 )
 
-ARGUMENTS = {"id": {"type": "str"}, "name": {"type": "str"}}
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "id": {"type": "str"},
+    "name": {"type": "str"},
+    "addresses": {"type": "bool", "default": False},
+    "addresses_wait_seconds": {"type": "int", "default": 3},
+    "statistics": {"type": "bool", "default": False},
+}
 
 
 def ensure(params: Mapping[str, Any], host: LibvirtHost, _check_mode: bool) -> Result:
     """Read one guest, or all."""
-    guest_id, name = params["id"], params["name"]
+    guest_id, name, wait = params["id"], params["name"], params["addresses_wait_seconds"]
+    if wait < 0:
+        field = "addresses_wait_seconds"
+        raise InvalidInput(f"{field} must not be negative", field=field)
     guests = read_guests(
         host,
         None if guest_id is None else names.check_guest_id(guest_id),
         None if name is None else names.check_guest_name(name),
     )
+    figures = statistics_of(host, guests) if params["statistics"] else {}
+    addresses = addresses_of(host, guests, wait) if params["addresses"] else {}
+    for guest in guests:
+        guest["addresses"] = addresses.get(guest["id"])
+        guest["statistics"] = figures.get(guest["id"])
     return Result(NO_DIFFERENCES, {"guests": guests})
 
 

@@ -99,3 +99,16 @@ def test_a_long_list_of_failures_is_cut() -> None:
         run_batch([{"name": str(n)} for n in range(12)], call, at_once=1)
     assert failure.value.message.endswith("9: no 9; and 2 more")
     assert len(failure.value.values["results"]) == 12
+
+
+def test_what_nobody_foresaw_stops_no_other() -> None:
+    def call(entry: Mapping[str, Any]) -> OneDone:
+        if entry["name"] == "0":
+            raise ZeroDivisionError("oops")
+        return OneDone(Differences({}, {"a": 1}), {}, changed=True)
+
+    with pytest.raises(PartialFailure) as failure:
+        run_batch([{"name": "0"}, {"name": "1"}], call, at_once=1)
+    first, second = failure.value.values["results"]
+    assert first["error"]["message"] == "unexpected ZeroDivisionError: oops"
+    assert second["changed"]
