@@ -181,6 +181,12 @@ TABLE: dict[str, Access] = {
     "DELETE /instances/{}/snapshots/{}": _GUEST,
     "POST /monitor_channels": _menu("instance").plus(guest="guest"),
     "GET /monitor_channels/{}": _PUBLIC,  # the channel's id is the key, for one use in 15 s
+    "GET /drift": _CELLS,
+    "GET /drift/{}": _CELLS,
+    "POST /drift/{}/repair": _CELLS,
+    "POST /drift/{}/accept": _CELLS,
+    "GET /unknown_guests": _CELLS,
+    "POST /unknown_guests/{}/{}": _CELLS,
     "POST /migrations": _CELLS,
     "GET /migrations": _CELLS,
     "GET /migrations/{}": _CELLS,

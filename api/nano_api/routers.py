@@ -10,6 +10,7 @@ from nano_api.batches.router import router as batches
 from nano_api.cells.router import router as cells
 from nano_api.compute_pools.router import router as compute_pools
 from nano_api.consoles.router import router as consoles
+from nano_api.drift.router import router as drift
 from nano_api.guests.change_router import router as guest_changes
 from nano_api.guests.policy_router import router as guest_policies
 from nano_api.guests.router import router as guests
@@ -46,6 +47,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     batches,
     migrations,
     consoles,
+    drift,
     sessions,
     templates,
     media_images,

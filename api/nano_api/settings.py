@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
 
     workers: int = Field(4, ge=1, le=64, description="jobs that run at the same time")
+    observer_threads: int = Field(
+        16, ge=1, le=128, description="cells that are looked at, and opened, at the same time"
+    )
     job_wait_seconds: float = Field(120, gt=0, description="longest wait of start, stop, delete")
     stop_timeout_seconds: int = Field(60, ge=1, description="time a guest gets to shut down")
     session_timeout_seconds: int = Field(180, ge=1)

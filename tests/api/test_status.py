@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,17 +12,21 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from nano_api.cells.tables import Cell
+from nano_api.clock import now
 from nano_api.cloud import Cloud
 from nano_api.compute_pools.tables import ComputePool
 from nano_api.jobs import service as jobs
 from nano_api.jobs.service import Requester, Subject
+from nano_api.live.figures import CellNow, GuestFigures, HostFigures
+from nano_api.live.rates import Speeds
 from nano_api.storage_pools.tables import StoragePool
 from tests.api.test_visibility import a_guest
 
-SPEEDS = {"read_speed": 0, "write_speed": 0, "receive_speed": 0, "send_speed": 0}
 
-
-def figures(cores: float, of: int, memory: tuple[int, int], disk: tuple[int, int]) -> Any:
+def figures(
+    cores: float, of: int, memory: tuple[int, int], disk: tuple[int, int], speed: int = 0
+) -> Any:
+    """``speed``: what is read; the others are fixed multiples of it."""
     return {
         "cpu_usage": cores,
         "max_cpu": of,
@@ -29,8 +34,29 @@ def figures(cores: float, of: int, memory: tuple[int, int], disk: tuple[int, int
         "max_memory": memory[1],
         "available_disk": disk[0],
         "max_disk": disk[1],
-        **SPEEDS,
+        "read_speed": speed,
+        "write_speed": 2 * speed,
+        "receive_speed": 3 * speed,
+        "send_speed": 4 * speed,
     }
+
+
+def a_look(cell: Cell, *speeds: int, age_seconds: float = 0) -> CellNow:
+    """Figures as in the row, and guests with these speeds."""
+    guests = {
+        f"g{number}": GuestFigures("running", speeds=Speeds(each, 2 * each, 3 * each, 4 * each))
+        for number, each in enumerate(speeds)
+    }
+    host = HostFigures(
+        cell.cores,
+        cell.cpu_usage_percent,
+        cell.memory_bytes,
+        cell.memory_available_bytes,
+        cell.disk_bytes,
+        cell.disk_available_bytes,
+    )
+    at = now() + timedelta(hours=1) if not age_seconds else now() - timedelta(seconds=age_seconds)
+    return CellNow(at, host, cell.cores * cell.cpu_usage_percent / 100, guests)
 
 
 def a_cell(name: str, pool: str | None, **changes: Any) -> Cell:
@@ -58,6 +84,9 @@ def client(shared_app: FastAPI, shared_client: TestClient) -> TestClient:
         session.add(a_cell("c1", "default"))
         session.add(a_cell("c2", "default", alive=False, connection={"cell_pool_path": "/srv/g/"}))
         session.add(a_cell("c3", "off", cores=4, cpu_usage_percent=12.5, enabled=False))
+        cloud.live.observing(True)
+        cloud.live.put("c1", a_look(a_cell("c1", "default"), 10, 5))
+        cloud.live.put("c3", a_look(a_cell("c3", "off", cores=4, cpu_usage_percent=12.5), 1))
         session.add(a_cell("default", None))
         session.add(a_cell("free", None))
         session.flush()
@@ -97,7 +126,7 @@ C1 = {
     "enabled": True,
     "alive": True,
     "instances": [2, 2, 0, 1],
-    **figures(2.0, 8, (400, 1000), (3000, 5000)),
+    **figures(2.0, 8, (400, 1000), (3000, 5000), 15),
 }
 C2 = {
     "name": "c2",
@@ -112,14 +141,14 @@ DEFAULT = {
     "enabled": True,
     "cells": [1, 1],
     "instances": [2, 2, 1, 1],
-    **figures(2.0, 8, (400, 1000), (3000, 5000)),
+    **figures(2.0, 8, (400, 1000), (3000, 5000), 15),
 }
 OFF = {
     "name": "off",
     "enabled": False,
     "cells": [0, 1],
     "instances": [1, 0, 0, 0],
-    **figures(0.5, 4, (400, 1000), (3000, 5000)),
+    **figures(0.5, 4, (400, 1000), (3000, 5000), 1),
 }
 
 
@@ -132,7 +161,7 @@ def test_the_zone_is_the_sum_of_the_pools(client: TestClient) -> None:
         "pools": [1, 1],
         "cells": [1, 2],
         "instances": [3, 2, 1, 1],
-        **figures(2.5, 12, (800, 2000), (6000, 10000)),
+        **figures(2.5, 12, (800, 2000), (6000, 10000), 16),
     }
 
 
@@ -201,3 +230,47 @@ def test_what_is_not_there_is_named(client: TestClient, path: str) -> None:
     assert (
         "none" in refused["message"] or "c1" in refused["message"] or "free" in refused["message"]
     )
+
+
+def test_figures_that_are_too_old_are_not_told_as_new(
+    client: TestClient, shared_app: FastAPI
+) -> None:
+    cloud: Cloud = shared_app.state.cloud
+    cell = a_cell("c1", "default", memory_available_bytes=999)
+    fresh = a_look(a_cell("c1", "default"), 10, 5)
+    try:
+        cloud.live.put("c1", a_look(cell, 10, age_seconds=6))
+        assert data(client, "/compute_cell_status/default/c1") == {
+            **C1,
+            **figures(2.0, 8, (400, 1000), (3000, 5000)),
+            "stale": True,
+        }
+        assert data(client, "/compute_zone_status/")["stale"]
+        assert data(client, "/instances/g0")["stale"]
+    finally:
+        cloud.live.put("c1", fresh)
+    assert "stale" not in data(client, "/instances/g0")
+
+
+def test_an_instance_has_its_own_figures(client: TestClient, shared_app: FastAPI) -> None:
+    cloud: Cloud = shared_app.state.cloud
+    fresh = a_look(a_cell("c1", "default"), 10, 5)
+    guest = GuestFigures("running", 12.5, 1 << 20, 4096, 1000, 2000, 3000, 4000)
+    try:
+        cloud.live.put("c1", replace(fresh, guests={"g0": guest}))
+        found = data(client, "/instances/g0")
+        stopped = data(client, "/instances/g4")
+    finally:
+        cloud.live.put("c1", fresh)
+    wanted = {
+        "cpu_usage": 12.5,
+        "memory_available": 1 << 20,
+        "disk_available": 4096,
+        "bytes_read": 1000,
+        "bytes_written": 2000,
+        "bytes_received": 3000,
+        "bytes_sent": 4000,
+    }
+    assert {name: found[name] for name in wanted} == wanted
+    assert {stopped[name] for name in wanted} == {0}
+    assert "stale" not in stopped

@@ -17,7 +17,7 @@ from nano_api.cells.tables import Cell
 from nano_api.clock import now
 from nano_api.cloud import Cloud
 from nano_api.content import CONTENT_ROOT, PLAYBOOKS
-from nano_api.guests.tables import Guest
+from nano_api.guests.tables import Guest, GuestDefinition
 from nano_api.images.tables import Image
 from nano_api.jobs import service as jobs
 from nano_api.jobs.service import Requester, Subject
@@ -51,6 +51,13 @@ STORAGE = {"name": "nas", "type": "nfs", "host": "192.0.2.5", "source": "/export
 PARAMETERS = {
     "guest_change": {
         "changes": {"name": "team.web2", "cores": 4, "memory_bytes": 1 << 29, "auto_start": True}
+    },
+    "guest_adopt": {
+        "pool": "default",
+        "owner": "admin",
+        "group": "team",
+        "mac": "00:16:3e:00:00:02",
+        "display_port": 5907,
     },
     "guest_power": {"power_state": "running", "force": False},
     "cell_assign": {"pool": "default", "storage": STORAGE},
@@ -219,6 +226,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
                 monitor_secret_sealed=cloud.secrets.seal("password"),
             )
         )
+        session.add(
+            GuestDefinition(cell="c1", guest_id=GUEST, name="n", xml="<domain/>", seen_at=now())
+        )
     yield cloud
     cloud.database.close()
 
@@ -239,6 +249,8 @@ def variables_of(cloud: Cloud, operation: Operation) -> dict[str, Any]:
     parameters = dict(PARAMETERS.get(operation.name) or {})
     if "password_sealed" in parameters:
         parameters["password_sealed"] = cloud.secrets.seal("Choose-1")
+    if operation.name == "guest_adopt":
+        parameters["monitor_secret_sealed"] = cloud.secrets.seal("other")
     with cloud.database.transaction() as session:
         job = jobs.submit(
             session,

@@ -36,6 +36,7 @@ _CONNECTION_VARIABLES = (
     "ansible_ssh_common_args",
     "cell_pool_name",
     "cell_pool_path",
+    "nano_libvirt_uri",
 )
 _READ_SECONDS = 60
 _WATCH_SECONDS = 3

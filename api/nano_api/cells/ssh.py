@@ -48,14 +48,23 @@ def tunnel_words(cell: Cell, port: int) -> list[str]:
     return [*words, "-W", f"127.0.0.1:{port}", f"{user_of(cell)}@{cell.address}"]
 
 
-def ssh_script(cell: Cell, folder: Path) -> Path:
-    """A command in ``folder`` that is ssh with the cell's options; made when it differs."""
-    script = f'#!/bin/sh\nexec {shlex.join(ssh_words(cell))} "$@"\n'
+def ssh_script(cell: Cell, folder: Path, purpose: str) -> Path:
+    """A command in ``folder`` that is ssh with the cell's options; made when it differs.
+
+    Each time that it is run it leaves its process's number in ``pid_file_of`` itself.
+    """
     name = hashlib.sha256(cell.name.encode()).hexdigest()[:12]
-    path = folder / f"ssh-{name}"
+    path = folder / f"ssh-{purpose}-{name}"
+    note = f"echo $$ > {shlex.quote(str(pid_file_of(path)))}"
+    script = f'#!/bin/sh\n{note}\nexec {shlex.join(ssh_words(cell))} "$@"\n'
     if not path.exists() or path.read_text() != script:
         draft = path.with_suffix(".new")
         draft.write_text(script)
         draft.chmod(0o700)
         draft.replace(path)
     return path
+
+
+def pid_file_of(script: Path) -> Path:
+    """Where a script of ``ssh_script`` leaves its process's number."""
+    return script.with_suffix(".pid")

@@ -111,8 +111,9 @@ def network_limits(wanted: NetworkQosIn) -> dict[str, Any]:
 
 def kept_limits(found: Any) -> dict[str, Any]:
     """What a guest's row keeps of what the collection tells about a guest."""
+    priority = found.get("cpu_priority")
     return {
-        "cpu_priority": found.get("cpu_priority") or "high",
+        **({"cpu_priority": priority} if priority else {}),
         "disk_limits": dict(found.get("disk_limits") or {}),
         "network_limits": dict(found.get("network_limits") or {}),
     }

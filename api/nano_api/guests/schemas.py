@@ -10,6 +10,7 @@ from nano_api.envelope import WireModel
 from nano_api.guests.limits import QosIn, QosOut
 from nano_api.guests.reading import GuestView
 from nano_api.guests.service import GuestOrder
+from nano_api.live.figures import CellNow, GuestFigures, is_fresh
 
 
 class AddressesOut(BaseModel):
@@ -126,6 +127,37 @@ class InstanceOut(BaseModel):
     create_time: str | None
     media_attached: bool
     media_source: str | None = Field(None, description="id of the image in the drive")
+    cpu_usage: float = Field(description="percent of the guest's own cores")
+    memory_available: int = Field(description="bytes, by the guest's balloon driver")
+    disk_available: int = Field(description="bytes that the files of its disks may still grow")
+    bytes_read: int = Field(description="since its start, as all counters here")
+    bytes_written: int
+    bytes_received: int
+    bytes_sent: int
+    stale: bool | None = Field(
+        None, description="true: its figures are older than 5 s; not there otherwise"
+    )
+
+    @classmethod
+    def of(cls, view: GuestView, live: CellNow | None) -> InstanceOut:
+        """The wire's form; what is not known of a guest, or of one that does not run, is 0."""
+        medium = view.guest.media_id
+        figures = live.guests.get(view.guest.id) if live is not None else None
+        known = figures or GuestFigures("unknown")
+        is_stale = view.guest.running and (figures is None or not is_fresh(live))
+        return cls(
+            **GuestOut.of(view).model_dump(),
+            media_attached=bool(medium),
+            media_source=medium,
+            cpu_usage=known.cpu_usage_percent or 0.0,
+            memory_available=known.memory_available_bytes or 0,
+            disk_available=known.disk_available_bytes or 0,
+            bytes_read=known.disk_read_bytes or 0,
+            bytes_written=known.disk_written_bytes or 0,
+            bytes_received=known.network_received_bytes or 0,
+            bytes_sent=known.network_sent_bytes or 0,
+            stale=True if is_stale else None,
+        )
 
 
 class GuestSpecification(WireModel):

@@ -11,7 +11,7 @@ from nano_api.cloud import Cloud, CurrentCloud
 from nano_api.envelope import Envelope, NanoRouter, reply
 from nano_api.errors import Unsupported
 from nano_api.guests import media, reading, service
-from nano_api.guests.schemas import GuestOut, InstanceOut, InstanceStart, InstanceStop, MediaInsert
+from nano_api.guests.schemas import InstanceOut, InstanceStart, InstanceStop, MediaInsert
 from nano_api.jobs.submitting import requester_of, submit_and_wait
 from nano_api.sessions.dependency import CurrentSession, SessionInfo
 
@@ -27,11 +27,7 @@ def get_instance(
     """Get a guest's running state; always 200."""
     with cloud.database.reading() as session:
         view = reading.view(session, id)
-    guest = GuestOut.of(view)
-    medium = view.guest.media_id
-    return reply(
-        InstanceOut(**guest.model_dump(), media_attached=bool(medium), media_source=medium)
-    )
+        return reply(InstanceOut.of(view, cloud.live.of(session, view.guest.cell)))
 
 
 @router.post("/instances/{id}", response_model=Envelope[str])

@@ -1,168 +1,252 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Watches every cell through libvirt, read only, and keeps the rows true."""
+"""Watches every cell through libvirt, read only, and keeps the rows true.
+
+One thread hands cells that are due to two small pools of threads: one opens connections, which
+may take long, the other looks at cells that answer. One more thread writes. A cell is never in
+two hands at once, so one that hangs holds one thread, not the others' cells.
+"""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from datetime import datetime
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 import libvirt
 import structlog
 from sqlalchemy import select
 
 from nano_api.cells.tables import Cell
-from nano_api.clock import now
 from nano_api.cloud import Cloud
-from nano_api.guests.tables import Guest
-from nano_api.observer.connection import libvirt_uri
-from nano_api.observer.sampling import HostFigures, Sample, Sampler
+from nano_api.compute_pools.tables import ComputePool
+from nano_api.observer import event_loop
+from nano_api.observer.addresses import AddressBook
+from nano_api.observer.lease import RENEW_SECONDS, ObserverLease
+from nano_api.observer.recording import Recorder
+from nano_api.observer.store import Finding, Silence
+from nano_api.observer.watch import CellWatch
 from nano_api.storage_pools import placement
 from nano_api.storage_pools.tables import StoragePool
 
 log = structlog.get_logger(__name__)
 
-_SAMPLE_SECONDS = 2.0
-_LOOK_FOR_CELLS_SECONDS = 1.0
-_SHORTEST_PAUSE_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 10.0
+_LOOK_SECONDS = 2.0
+#: Between two looks that events asked for.
+_SHORTEST_LOOK_SECONDS = 0.2
+_LOOK_FOR_CELLS_SECONDS = 2.0
+_TICK_SECONDS = 0.1
+_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 15.0
+#: An ssh that has not opened libvirt by then never will.
+_LONGEST_OPENING_SECONDS = 20.0
+_ADDRESS_THREADS = 2
+
+
+@dataclass
+class _Watched:
+    """A cell and when it is to be looked at next."""
+
+    watch: CellWatch
+    addresses: AddressBook
+    due: float
+    looked_at: float = 0.0
+    busy: bool = False
+    asking_agents: bool = False
+    gone: bool = False
+    pause: float = _SHORTEST_PAUSE_SECONDS
+    problem: str = field(default="it has not been reached yet")
 
 
 class Observer:
-    """One thread per cell of the inventory."""
+    """All cells of the inventory, with a number of threads that does not grow with them."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._stopping = threading.Event()
-        self._threads: dict[str, threading.Thread] = {}
-        self._keeper = threading.Thread(target=self._keep, name="observer", daemon=True)
+        self._wake = threading.Event()
+        self._watched: dict[str, _Watched] = {}
+        self._recorder = Recorder(cloud, self._read_again)
+        self._lease = ObserverLease(cloud.database)
+        self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
+        threads = cloud.settings.observer_threads
+        self._lookers = ThreadPoolExecutor(threads, "look")
+        self._openers = ThreadPoolExecutor(threads, "open")
+        self._askers = ThreadPoolExecutor(_ADDRESS_THREADS, "ask-agents")
 
     def start(self) -> None:
         """Begin to watch."""
-        libvirt.registerErrorHandler(_ignore_error_output, None)
-        self._keeper.start()
+        event_loop.ensure_running()
+        self._recorder.start()
+        self._thread.start()
 
     def stop(self) -> None:
-        """Watch no longer. A thread that waits for a silent cell ends with the process."""
+        """Watch no longer. What waits for a silent cell is not waited for."""
         self._stopping.set()
-        self._keeper.join()
-        for thread in self._threads.values():
-            thread.join(timeout=1)
+        self._wake.set()
+        self._thread.join()
+        for pool in (self._lookers, self._openers, self._askers):
+            pool.shutdown(wait=False, cancel_futures=True)
+        self._recorder.stop()
+        self._lease.give_back()
 
-    def _keep(self) -> None:
-        while not self._stopping.wait(_LOOK_FOR_CELLS_SECONDS):
-            with self._cloud.database.reading() as session:
-                cells = list(session.scalars(select(Cell.name).where(Cell.in_inventory)))
-            for name in cells:
-                thread = self._threads.get(name)
-                if thread is None or not thread.is_alive():
-                    thread = threading.Thread(
-                        target=self._watch, args=(name,), name=f"observe-{name}", daemon=True
-                    )
-                    self._threads[name] = thread
-                    thread.start()
-
-    def _watch(self, name: str) -> None:
-        pause = _SHORTEST_PAUSE_SECONDS
+    def _run(self) -> None:
         while not self._stopping.is_set():
-            cell = self._cell(name)
-            if cell is None:
-                return
-            begun = time.monotonic()
             try:
-                self._sample_until_it_breaks(cell)
-                return
-            except libvirt.libvirtError as error:
-                self._store_lost(name, error.get_error_message() or str(error))
-            if time.monotonic() - begun > _LONGEST_PAUSE_SECONDS:
-                pause = _SHORTEST_PAUSE_SECONDS  # it worked for a while: try again soon
-            self._stopping.wait(pause * random.uniform(0.7, 1.3))
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+                if self._lease.renew():
+                    self._observe()
+            except Exception:
+                log.exception("the observer failed, and begins anew")
+            self._stopping.wait(RENEW_SECONDS)
 
-    def _cell(self, name: str) -> Cell | None:
-        with self._cloud.database.reading() as session:
-            cell = session.get(Cell, name)
-            return cell if cell is not None and cell.in_inventory else None
-
-    def _sample_until_it_breaks(self, cell: Cell) -> None:
-        connection = libvirt.openReadOnly(libvirt_uri(cell, self._cloud.settings.runtime_folder))
+    def _observe(self) -> None:
+        """Until this process stops, or another one has the lease."""
+        self._cloud.live.observing(True)
+        cells_due = renew_due = 0.0
         try:
-            sampler = Sampler(connection)
             while not self._stopping.is_set():
-                begun = now()
-                self._store(cell.name, begun, sampler.sample(self._disk_pool(cell.name)))
-                self._stopping.wait(_SAMPLE_SECONDS)
+                at = time.monotonic()
+                if at >= renew_due:
+                    if not self._lease.renew():
+                        log.warning("another process observes now")
+                        return
+                    renew_due = at + RENEW_SECONDS
+                if at >= cells_due:
+                    self._follow_inventory()
+                    cells_due = at + _LOOK_FOR_CELLS_SECONDS
+                for each in list(self._watched.values()):
+                    self._attend(each, at)
+                self._wake.wait(_TICK_SECONDS)
+                self._wake.clear()
         finally:
-            connection.close()
+            for name in list(self._watched):
+                self._drop(name)
+            self._cloud.live.observing(False)
 
-    def _disk_pool(self, name: str) -> str:
+    def _follow_inventory(self) -> None:
         with self._cloud.database.reading() as session:
-            return placement.disk_pool_of_cell(session, session.get_one(Cell, name))
+            # Loaded once, so that no cell costs a question of its own.
+            _loaded = [*session.scalars(select(ComputePool)), *session.scalars(select(StoragePool))]
+            wanted = {
+                each.name: each for each in session.scalars(select(Cell)) if each.in_inventory
+            }
+            pools = {
+                name: placement.disk_pool_of_cell(session, each) for name, each in wanted.items()
+            }
+        for name, each in list(self._watched.items()):
+            cell = wanted.get(name)
+            if cell is None or each.watch.origin != (cell.address, cell.connection):
+                self._drop(name)
+        for name, cell in wanted.items():
+            if name in self._watched:
+                self._watched[name].watch.pool = pools[name]
+            else:
+                folder = self._cloud.settings.runtime_folder
+                watch = CellWatch(cell, pools[name], folder, self._wake.set)
+                # Spread, so that the cells of a large cloud do not all come at the same moment.
+                due = time.monotonic() + random.uniform(0, min(2.0, len(wanted) / 50))
+                self._watched[name] = _Watched(watch, AddressBook(watch), due)
 
-    def _store(self, name: str, begun: datetime, sample: Sample) -> None:
-        """Write what changed, and nothing when nothing did."""
-        with self._cloud.database.reading() as session:
-            cell = session.get_one(Cell, name)
-            shared = placement.shared_storage(session, cell.pool)
-            attached = shared is not None and sample.storage_active
-            changed = not cell.alive or not sample.host.close_to(_figures_of(cell))
-            changed = changed or cell.storage_attached != attached
-            guests = list(session.scalars(_guests_on(name)))
-            changed = changed or any(_differs(guest, sample, begun) for guest in guests)
-        if not changed:
+    def _drop(self, name: str) -> None:
+        each = self._watched.pop(name)
+        each.gone = True
+        if not each.busy:
+            self._close(each)
+        self._recorder.forget(name)
+
+    def _attend(self, each: _Watched, at: float) -> None:
+        watch = each.watch
+        if each.busy:
+            watch.cut_long_opening(_LONGEST_OPENING_SECONDS)
+            if watch.silent():
+                self._tell_silence(each)
             return
-        with self._cloud.database.transaction() as session:
-            cell = session.get_one(Cell, name)
-            cell.alive, cell.seen_at, cell.problem = True, now(), None
-            for field, value in vars(sample.host).items():
-                setattr(cell, field, value)
-            shared = placement.shared_storage(session, cell.pool)
-            cell.storage_attached = shared is not None and sample.storage_active
-            cell.storage_problem = _storage_problem(cell, shared)
-            for guest in session.scalars(_guests_on(name)):
-                if _differs(guest, sample, begun):
-                    guest.running = guest.id in sample.running
-                    guest.observed_at = begun
+        if watch.urgent.is_set() and at - each.looked_at >= _SHORTEST_LOOK_SECONDS:
+            each.due = min(each.due, at) if watch.connected or not each.looked_at else each.due
+        if at < each.due:
+            return
+        each.busy, each.looked_at = True, at
+        if watch.connected:
+            self._lookers.submit(self._look, each)
+        else:
+            self._openers.submit(self._open, each)
+        self._ask_agents(each)
 
-    def _store_lost(self, name: str, reason: str) -> None:
-        with self._cloud.database.transaction() as session:
-            cell = session.get_one(Cell, name)
-            if cell.alive:
-                log.warning("a cell does not answer", cell=name, reason=reason)
-            cell.alive, cell.problem = False, reason
+    def _open(self, each: _Watched) -> None:
+        try:
+            each.watch.connect()
+            each.due = time.monotonic()
+        except libvirt.libvirtError as error:
+            self._failed(each, error)
+        except Exception:
+            log.exception("opening a cell failed", cell=each.watch.name)
+            self._postpone(each)
+        finally:
+            self._done(each)
 
+    def _look(self, each: _Watched) -> None:
+        begun = time.monotonic()
+        try:
+            look = each.watch.look()
+            each.pause = _SHORTEST_PAUSE_SECONDS
+            each.due = begun + _LOOK_SECONDS
+            if not each.gone:
+                self._recorder.put(Finding(look, each.addresses.known()))
+        except libvirt.libvirtError as error:
+            self._failed(each, error)
+        except Exception:
+            log.exception("looking at a cell failed", cell=each.watch.name)
+            self._postpone(each)
+        finally:
+            self._done(each)
 
-def _storage_problem(cell: Cell, shared: StoragePool | None) -> str | None:
-    if shared is None or cell.storage_attached:
-        return None
-    return (
-        f"libvirt's pool {placement.libvirt_pool(shared.name)} is not active there: is "
-        f"{shared.host}:{shared.target} ({shared.type}) served, and reached from the cell?"
-    )
+    def _failed(self, each: _Watched, error: libvirt.libvirtError) -> None:
+        each.problem = error.get_error_message() or str(error)
+        self._postpone(each)
 
+    def _postpone(self, each: _Watched) -> None:
+        self._close(each)
+        each.due = time.monotonic() + each.pause * random.uniform(0.7, 1.3)
+        each.pause = min(each.pause * 2, _LONGEST_PAUSE_SECONDS)
+        if not each.gone:
+            self._tell_silence(each)
 
-def _guests_on(cell: str) -> Any:
-    return select(Guest).where(Guest.cell == cell, Guest.state == "created")
+    def _tell_silence(self, each: _Watched) -> None:
+        watch = each.watch
+        silence = Silence(watch.name, each.problem, watch.silent(), watch.seen_at)
+        self._recorder.put(Finding(silence=silence))
 
+    def _done(self, each: _Watched) -> None:
+        each.busy = False
+        if each.gone:
+            self._close(each)
+        self._wake.set()
 
-def _differs(guest: Guest, sample: Sample, begun: datetime) -> bool:
-    if guest.observed_at is not None and guest.observed_at >= begun:
-        return False  # a job read it after this sample began
-    return guest.running != (guest.id in sample.running)
+    def _close(self, each: _Watched) -> None:
+        try:
+            each.watch.close()
+        except libvirt.libvirtError as error:
+            log.info("a connection did not close", cell=each.watch.name, reason=str(error))
 
+    def _ask_agents(self, each: _Watched) -> None:
+        if each.asking_agents or not each.watch.connected:
+            return
+        due = each.addresses.due()
+        if due:
+            each.asking_agents = True
+            self._askers.submit(self._ask, each, due)
 
-def _figures_of(cell: Cell) -> HostFigures:
-    return HostFigures(
-        cell.cores,
-        cell.cpu_usage_percent,
-        cell.memory_bytes,
-        cell.memory_available_bytes,
-        cell.disk_bytes,
-        cell.disk_available_bytes,
-    )
+    def _ask(self, each: _Watched, guest_ids: list[str]) -> None:
+        try:
+            if each.addresses.ask(guest_ids):
+                each.watch.urgent.set()
+                self._wake.set()
+        except Exception:
+            log.exception("asking agents failed", cell=each.watch.name)
+        finally:
+            each.asking_agents = False
 
-
-def _ignore_error_output(_context: Any, _error: Any) -> None:
-    """libvirt prints every error to standard error unless told otherwise; we raise and log."""
+    def _read_again(self, cell: str, guest_id: str) -> None:
+        each = self._watched.get(cell)
+        if each is not None:
+            each.watch.read_again(guest_id)

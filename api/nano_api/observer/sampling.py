@@ -1,104 +1,189 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One look at a cell: its figures and which guests run."""
+"""One look at a cell: its figures and those of its guests."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import libvirt
 
-#: Relative change of a figure that is worth a write.
-_NOTICEABLE = 0.02
-#: Share of the newest sample in the processor's use: with one every 2 s, half a minute's mean.
-_SMOOTHING = 0.07
-_RUNNING_STATES = frozenset(
-    {
-        libvirt.VIR_DOMAIN_RUNNING,
-        libvirt.VIR_DOMAIN_BLOCKED,
-        libvirt.VIR_DOMAIN_PAUSED,
-        libvirt.VIR_DOMAIN_SHUTDOWN,
-    }
+from nano_api.clock import now
+from nano_api.live.figures import CellNow, GuestFigures, HostFigures
+from nano_api.live.rates import Counters, Speeds, counters_of, speeds
+
+from ansible_collections.nano.cloud.plugins.module_utils import statistics  # isort: skip
+from ansible_collections.nano.cloud.plugins.module_utils.statistics import (  # isort: skip
+    GuestStatistics,
 )
 
+#: Share of the newest sample in the processor's use that the scheduler sees: with one every 2 s,
+#: half a minute's mean.
+_SMOOTHING = 0.07
+#: Disks and cards cost QEMU most, so only every second look asks for them.
+_LOOKS_PER_FULL_LOOK = 2
+_POOL_SECONDS = 10.0
+_QUICK = (
+    libvirt.VIR_DOMAIN_STATS_STATE
+    | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL
+    | libvirt.VIR_DOMAIN_STATS_VCPU
+    | libvirt.VIR_DOMAIN_STATS_BALLOON
+)
+_FULL = _QUICK | libvirt.VIR_DOMAIN_STATS_INTERFACE | libvirt.VIR_DOMAIN_STATS_BLOCK
+_NOWAIT = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
 
-@dataclass(frozen=True)
-class HostFigures:
-    """A cell's capacity and use. The fields are named as in the table ``cells``."""
-
-    cores: int
-    cpu_usage_percent: float
-    memory_bytes: int
-    memory_available_bytes: int
-    disk_bytes: int
-    disk_available_bytes: int
-
-    def close_to(self, other: HostFigures) -> bool:
-        """Whether writing the difference down is not worth it."""
-        if abs(self.cpu_usage_percent - other.cpu_usage_percent) > 100 * _NOTICEABLE:
-            return False
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return all(
-            abs(ours - theirs) <= _NOTICEABLE * max(abs(ours), abs(theirs), 100)
-            for ours, theirs in pairs
-        )
+#: States of a guest that occupies its cell.
+RUNNING_STATES = frozenset({"running", "paused", "stopping", "suspended"})
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What one look found; ``running`` has the ids of guests that occupy the cell."""
+    """What one look found. ``domains``: id → libvirt's handle of every domain."""
 
+    figures: CellNow
+    #: The processor's use for the scheduler: a short peak must not keep guests away.
     host: HostFigures
     running: frozenset[str]
+    domains: Mapping[str, libvirt.virDomain]
     #: Whether the storage pool is active whose room is among the figures.
     storage_active: bool
 
 
+@dataclass(frozen=True)
+class _Last:
+    """The last look at a running guest. Disks and cards are of the last full one."""
+
+    at: float
+    figures: GuestStatistics
+    full_at: float
+    full: GuestStatistics
+    counters: Counters
+    speeds: Speeds
+
+
 class Sampler:
-    """Looks at one cell again and again; processor use is the difference of two looks."""
+    """Looks at one cell again and again; what moves is the difference of two looks."""
 
     def __init__(self, connection: libvirt.virConnect) -> None:
         self._connection = connection
+        self._pool = ""
+        self._cores = int(connection.getInfo()[2])
+        self._looks = 0
+        self._last: dict[str, _Last] = {}
         self._last_times: tuple[int, int] | None = None
-        self._cpu_percent: float | None = None
+        self._smooth_percent: float | None = None
+        self._disk = (False, 0, 0)
+        self._disk_due = 0.0
+
+    def pools_changed(self) -> None:
+        """Something happened to a storage pool: ask for its size at the next look."""
+        self._disk_due = 0.0
 
     def sample(self, pool: str) -> Sample:
         """``pool``: libvirt's pool whose room counts.
 
         :raises libvirt.libvirtError: the cell does not answer
         """
-        active, capacity, available = self._disk(pool)
-        return Sample(self._host(capacity, available), self._running(), active)
-
-    def _host(self, capacity: int, available: int) -> HostFigures:
-        info = self._connection.getInfo()
-        memory = self._connection.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)
-        available_kib = sum(memory.get(name, 0) for name in ("free", "buffers", "cached"))
-        return HostFigures(
-            cores=int(info[2]),
-            cpu_usage_percent=self._cpu_usage_percent(),
-            memory_bytes=int(memory["total"]) * 1024,
-            memory_available_bytes=int(available_kib) * 1024,
-            disk_bytes=capacity,
-            disk_available_bytes=available,
+        if pool != self._pool:
+            self._pool, self._disk_due = pool, 0.0
+        full = self._looks % _LOOKS_PER_FULL_LOOK == 0
+        self._looks += 1
+        begun = now()
+        raw: list[tuple[libvirt.virDomain, dict[str, Any]]] = self._connection.getAllDomainStats(
+            _FULL if full else _QUICK, _NOWAIT
+        )
+        at = time.monotonic()
+        domains = {domain.UUIDString(): (domain, figures) for domain, figures in raw}
+        parsed = {name: statistics.parse(figures) for name, (_, figures) in domains.items()}
+        running = {
+            name: figures for name, figures in parsed.items() if figures.state in RUNNING_STATES
+        }
+        guests = {name: self._guest(name, found, at, full) for name, found in running.items()}
+        self._last = {name: last for name, last in self._last.items() if name in running}
+        percent = self._cpu_percent()
+        host = self._host(percent or 0.0)
+        used_cores = round(self._cores * (percent or 0.0) / 100, 2)
+        return Sample(
+            figures=CellNow(begun, host, used_cores, guests),
+            host=replace(host, cpu_usage_percent=self._smoothed(percent)),
+            running=frozenset(running),
+            domains={name: domain for name, (domain, _) in domains.items()},
+            storage_active=self._disk[0],
         )
 
-    def _cpu_usage_percent(self) -> float:
+    def _guest(self, name: str, found: GuestStatistics, at: float, full: bool) -> GuestFigures:
+        last = self._last.get(name)
+        if last is not None and full:
+            counters = counters_of(found)
+            moved = speeds(last.counters, counters, at - last.full_at)
+            new = _Last(at, found, at, found, counters, moved)
+        elif last is not None:
+            new = replace(last, at=at, figures=found)
+        else:
+            new = _Last(at, found, at, found, counters_of(found), Speeds())
+        self._last[name] = new
+        percent = None
+        if last is not None:
+            percent = statistics.cpu_usage_percent(last.figures, found, at - last.at)
+        return GuestFigures(
+            state=found.state,
+            cpu_usage_percent=percent,
+            memory_available_bytes=found.memory_available_bytes,
+            disk_available_bytes=new.full.disk_available_bytes,
+            disk_read_bytes=new.full.disk_read_bytes,
+            disk_written_bytes=new.full.disk_written_bytes,
+            network_received_bytes=new.full.network_received_bytes,
+            network_sent_bytes=new.full.network_sent_bytes,
+            speeds=new.speeds,
+        )
+
+    def _host(self, cpu_percent: float) -> HostFigures:
+        total_kib, available_kib = self._memory()
+        if time.monotonic() >= self._disk_due:
+            self._disk = self._read_pool()
+            self._disk_due = time.monotonic() + _POOL_SECONDS
+        return HostFigures(
+            cores=self._cores,
+            cpu_usage_percent=round(cpu_percent, 1),
+            memory_bytes=total_kib * 1024,
+            memory_available_bytes=available_kib * 1024,
+            disk_bytes=self._disk[1],
+            disk_available_bytes=self._disk[2],
+        )
+
+    def _memory(self) -> tuple[int, int]:
+        """(all, what is free or can be freed at once) in KiB."""
+        try:
+            found = self._connection.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+                raise
+            total = int(self._connection.getInfo()[1]) * 1024
+            return total, total  # a driver without a host of its own
+        available = sum(int(found.get(name, 0)) for name in ("free", "buffers", "cached"))
+        return int(found["total"]), available
+
+    def _cpu_percent(self) -> float | None:
+        """Since the last look; None at the first one."""
         times = self._connection.getCPUStats(libvirt.VIR_NODE_CPU_STATS_ALL_CPUS)
         idle = int(times["idle"]) + int(times.get("iowait", 0))
         total = idle + int(times["user"]) + int(times["kernel"])
         last, self._last_times = self._last_times, (idle, total)
         if last is None or total <= last[1]:
-            return 0.0
-        now_percent = 100 * (1 - (idle - last[0]) / (total - last[1]))
-        # Smoothed: a short peak must not keep guests away, nor a lull draw all of them.
-        before = now_percent if self._cpu_percent is None else self._cpu_percent
-        self._cpu_percent = before + _SMOOTHING * (now_percent - before)
-        return round(self._cpu_percent, 1)
+            return None
+        return min(100.0, max(0.0, 100 * (1 - (idle - last[0]) / (total - last[1]))))
 
-    def _disk(self, name: str) -> tuple[bool, int, int]:
+    def _smoothed(self, percent: float | None) -> float:
+        if percent is not None:
+            before = percent if self._smooth_percent is None else self._smooth_percent
+            self._smooth_percent = before + _SMOOTHING * (percent - before)
+        return round(self._smooth_percent or 0.0, 1)
+
+    def _read_pool(self) -> tuple[bool, int, int]:
         try:
-            pool = self._connection.storagePoolLookupByName(name)
+            pool = self._connection.storagePoolLookupByName(self._pool)
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL:
                 return False, 0, 0  # not onboarded yet, or detached: no room for guests
@@ -106,14 +191,3 @@ class Sampler:
         state, capacity, _allocation, available = pool.info()
         active = state == libvirt.VIR_STORAGE_POOL_RUNNING
         return active, int(capacity) if active else 0, int(available) if active else 0
-
-    def _running(self) -> frozenset[str]:
-        stats: list[tuple[Any, dict[str, Any]]] = self._connection.getAllDomainStats(
-            libvirt.VIR_DOMAIN_STATS_STATE,
-            libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT,
-        )
-        return frozenset(
-            domain.UUIDString()
-            for domain, figures in stats
-            if figures.get("state.state") in _RUNNING_STATES
-        )

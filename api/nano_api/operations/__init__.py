@@ -11,6 +11,7 @@ from nano_api.operations.guest_change import GUEST_CHANGE
 from nano_api.operations.guest_create import GUEST_CREATE
 from nano_api.operations.guest_delete import GUEST_DELETE
 from nano_api.operations.guest_disk import GUEST_DISK
+from nano_api.operations.guest_drift import GUEST_ACCEPT, GUEST_ADOPT, GUEST_DEFINE
 from nano_api.operations.guest_media import GUEST_MEDIA
 from nano_api.operations.guest_migrate import GUEST_MIGRATE
 from nano_api.operations.guest_policy import GUEST_POLICY
@@ -29,9 +30,12 @@ OPERATIONS: dict[str, Operation] = {
         GUESTS_CREATE,
         GUESTS_DELETE,
         GUESTS_STOP,
+        GUEST_ACCEPT,
+        GUEST_ADOPT,
         GUEST_AUTH,
         GUEST_CHANGE,
         GUEST_CREATE,
+        GUEST_DEFINE,
         GUEST_DELETE,
         GUEST_DISK,
         GUEST_MEDIA,

@@ -12,7 +12,7 @@ from nano_api.guests.tables import Guest
 from nano_api.operations.base import Outcome
 
 #: States of ``guest_info`` in which a guest occupies its cell's processor or memory.
-_RUNNING = frozenset({"running", "paused", "blocked", "shutting_down"})
+_RUNNING = frozenset({"running", "paused", "stopping", "suspended"})
 
 
 def observed_guest(outcome: Outcome, guest_id: str) -> Mapping[str, Any] | None:
@@ -31,6 +31,6 @@ def store_observed(guest: Guest, found: Mapping[str, Any]) -> None:
     guest.observed_at = now()
     guest.cores = int(found["cores"])
     guest.memory_bytes = int(found["memory_bytes"])
-    guest.disks = [int(disk["size_bytes"]) for disk in found["disks"]]
+    guest.disks = [int(disk["size_bytes"] or 0) for disk in found["disks"]]
     guest.limits = kept_limits(found)
     guest.auto_start = bool(found["auto_start"])

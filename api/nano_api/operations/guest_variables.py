@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from nano_api import API_PREFIX
 from nano_api.cloud import Cloud
+from nano_api.guests.options import wanted_options
 from nano_api.guests.tables import Guest
 from nano_api.images.service import get_ready_image, ticket_purpose
 from nano_api.images.tables import Kind
@@ -21,30 +22,11 @@ def guest_specification(session: Session, cloud: Cloud, guest: Guest) -> tuple[d
     disks: list[dict[str, Any]] = [{"size_bytes": size} for size in guest.disks]
     if guest.image_id:
         disks[0]["image"] = guest.image_id
-    specification = {
-        "id": guest.id,
-        "name": guest.name,
-        "owner": guest.owner,
-        "group": guest.group,
-        "template": guest.template_id,
-        "cores": guest.cores,
-        "memory_bytes": guest.memory_bytes,
+    specification = wanted_options(guest)
+    specification |= {
         "disks": disks,
-        "network": {"mac": guest.mac, "model": guest.hardware["network"]},
-        "disk_bus": guest.hardware["disk"],
-        "video": guest.hardware["display"],
-        "display": {
-            "protocol": guest.hardware["control"],
-            "port": guest.display_port,
-            "password": password,
-        },
-        "usb": guest.hardware["usb"],
-        "tablet": guest.hardware["tablet"],
-        "agent": "qemu" in guest.modules,
+        "display": {**specification["display"], "password": password},
         "serial_log": True,
-        "auto_start": guest.auto_start,
-        **guest.limits,
-        "security_policy": guest.id if guest.policy else "",
     }
     shared = placement.disk_pool(session, guest.pool)
     if shared is not None:

@@ -13,6 +13,7 @@ from fastapi import Body
 from sqlalchemy.orm import Session
 
 from nano_api.access import sees_everything
+from nano_api.cells import service as cells
 from nano_api.cloud import Cloud, CurrentCloud
 from nano_api.envelope import Envelope, NanoRouter, reply
 from nano_api.guests import reading
@@ -42,7 +43,7 @@ router = NanoRouter(tags=["status"])
 def get_zone_status(cloud: CurrentCloud, _caller: CurrentSession) -> Any:
     """All pools together."""
     with cloud.database.reading() as session:
-        return reply(zone_status(service.zone(session)))
+        return reply(zone_status(service.zone(session, cloud.live.everything(session))))
 
 
 @router.get(
@@ -53,7 +54,12 @@ def get_zone_status(cloud: CurrentCloud, _caller: CurrentSession) -> Any:
 def list_pool_status(cloud: CurrentCloud, _caller: CurrentSession) -> Any:
     """By name."""
     with cloud.database.reading() as session:
-        return reply([pool_status(status) for status in service.all_pools(session)])
+        return reply(
+            [
+                pool_status(status)
+                for status in service.all_pools(session, cloud.live.everything(session))
+            ]
+        )
 
 
 @router.get(
@@ -64,7 +70,7 @@ def list_pool_status(cloud: CurrentCloud, _caller: CurrentSession) -> Any:
 def get_pool_status(pool: str, cloud: CurrentCloud, _caller: CurrentSession) -> Any:
     """One pool."""
     with cloud.database.reading() as session:
-        return reply(pool_status(service.pool(session, pool)))
+        return reply(pool_status(service.pool(session, cloud.live.everything(session), pool)))
 
 
 @router.get(
@@ -77,8 +83,15 @@ def list_cell_status(pool: str, cloud: CurrentCloud, _caller: CurrentSession) ->
     with cloud.database.reading() as session:
         found, cell = service.pool_or_cell(session, pool)
         if cell is not None:
-            return reply(cell_status(service.cell(session, found, cell)))
-        return reply([cell_status(status) for status in service.cells_of_pool(session, found)])
+            return reply(
+                cell_status(service.cell(session, cloud.live.everything(session), found, cell))
+            )
+        return reply(
+            [
+                cell_status(status)
+                for status in service.cells_of_pool(session, cloud.live.everything(session), found)
+            ]
+        )
 
 
 @router.get(
@@ -89,7 +102,7 @@ def list_cell_status(pool: str, cloud: CurrentCloud, _caller: CurrentSession) ->
 def get_cell_status(pool: str, cell: str, cloud: CurrentCloud, _caller: CurrentSession) -> Any:
     """One cell of a pool."""
     with cloud.database.reading() as session:
-        return reply(cell_status(service.cell(session, pool, cell)))
+        return reply(cell_status(service.cell(session, cloud.live.everything(session), pool, cell)))
 
 
 @router.get(
@@ -141,7 +154,7 @@ def list_pool_instances(pool: str, cloud: CurrentCloud, caller: CurrentSession) 
 def list_cell_instances(pool: str, cell: str, cloud: CurrentCloud, caller: CurrentSession) -> Any:
     """By name."""
     with cloud.database.reading() as session:
-        service.cell(session, pool, cell)
+        cells.get_in_pool(session, pool, cell)
         return reply(_visible(session, cloud, caller, reading.everyone(session, pool, cell)))
 
 

@@ -30,6 +30,9 @@ class Usage(BaseModel):
     write_speed: int
     receive_speed: int
     send_speed: int
+    stale: bool | None = Field(
+        None, description="true: some of the figures are older than 5 s; not there otherwise"
+    )
 
 
 class CellStatusOut(Usage):
@@ -113,4 +116,5 @@ def _usage(name: str, figures: Figures) -> dict[str, Any]:
         "write_speed": speeds.write,
         "receive_speed": speeds.receive,
         "send_speed": speeds.send,
+        **({"stale": True} if figures.stale else {}),
     }

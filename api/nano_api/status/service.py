@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How zone, pools and cells are, from the rows that the observer keeps."""
+"""How zone, pools and cells are, from the figures and rows that the observer keeps."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ from nano_api.compute_pools.tables import ComputePool
 from nano_api.errors import Conflict, InvalidInput, NotFound, Unsupported
 from nano_api.guests.tables import Guest
 from nano_api.jobs.tables import Job, JobLock
-from nano_api.status.figures import Figures, GuestCounts, figures_of
+from nano_api.live.figures import CellNow
+from nano_api.status.figures import CellView, Figures, GuestCounts, figures_of
 from nano_api.storage_pools.tables import StoragePool
 
 from ansible_collections.nano.cloud.plugins.module_utils.names import check_absolute_path  # isort: skip
+
+#: Cell → its figures of this moment.
+Live = Mapping[str, CellNow]
 
 #: Nano has one zone, and calls it so.
 ZONE = "default"
@@ -64,42 +68,45 @@ class CellStorage:
     paths: list[str]
 
 
-def zone(session: Session) -> ZoneStatus:
+def zone(session: Session, live: Live) -> ZoneStatus:
     """All cells that belong to a pool."""
     pools = compute_pools.all_pools(session)
     enabled = sum(pool.enabled for pool in pools)
     members = session.scalars(select(Cell).where(Cell.pool.is_not(None)))
-    return ZoneStatus(len(pools) - enabled, enabled, _figures(list(members), _counts(session)))
+    return ZoneStatus(
+        len(pools) - enabled, enabled, _figures(list(members), _counts(session), live)
+    )
 
 
-def all_pools(session: Session) -> list[PoolStatus]:
+def all_pools(session: Session, live: Live) -> list[PoolStatus]:
     """Every pool, by name."""
     counts = _counts(session)
     by_pool: dict[str, list[Cell]] = {}
     for cell in session.scalars(select(Cell).where(Cell.pool.is_not(None))):
         by_pool.setdefault(str(cell.pool), []).append(cell)
     return [
-        PoolStatus(pool, _figures(by_pool.get(pool.name, []), counts))
+        PoolStatus(pool, _figures(by_pool.get(pool.name, []), counts, live))
         for pool in compute_pools.all_pools(session)
     ]
 
 
-def pool(session: Session, name: str) -> PoolStatus:
+def pool(session: Session, live: Live, name: str) -> PoolStatus:
     """:raises NotFound: no such pool"""
     found = compute_pools.get(session, name)
-    return PoolStatus(found, _figures(cells.of_pool(session, name), _counts(session)))
+    return PoolStatus(found, _figures(cells.of_pool(session, name), _counts(session), live))
 
 
-def cells_of_pool(session: Session, name: str) -> list[CellStatus]:
+def cells_of_pool(session: Session, live: Live, name: str) -> list[CellStatus]:
     """:raises NotFound: no such pool"""
     counts = _counts(session)
-    return [CellStatus(cell, _figures([cell], counts)) for cell in cells.of_pool(session, name)]
+    members = cells.of_pool(session, name)
+    return [CellStatus(cell, _figures([cell], counts, live)) for cell in members]
 
 
-def cell(session: Session, pool_name: str, name: str) -> CellStatus:
+def cell(session: Session, live: Live, pool_name: str, name: str) -> CellStatus:
     """:raises NotFound: no such pool, or the cell is not in it"""
     found = cells.get_in_pool(session, pool_name, name)
-    return CellStatus(found, _figures([found], _counts(session)))
+    return CellStatus(found, _figures([found], _counts(session), live))
 
 
 def pool_or_cell(session: Session, name: str) -> tuple[str, str | None]:
@@ -154,8 +161,11 @@ def refuse_storage_change(session: Session, pool_name: str, name: str, path: str
     )
 
 
-def _figures(members: list[Cell], counts: Mapping[str, GuestCounts]) -> Figures:
-    return figures_of((cell, counts.get(cell.name, GuestCounts())) for cell in members)
+def _figures(members: list[Cell], counts: Mapping[str, GuestCounts], live: Live) -> Figures:
+    return figures_of(
+        CellView(cell, counts.get(cell.name, GuestCounts()), live.get(cell.name))
+        for cell in members
+    )
 
 
 def _counts(session: Session) -> dict[str, GuestCounts]:

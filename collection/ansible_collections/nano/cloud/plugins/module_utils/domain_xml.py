@@ -43,12 +43,14 @@ class DomainFacts:
     """What a domain's XML tells beside the spec.
 
     ``balloon_bytes``: what of its memory the guest uses, or is to use from its start.
+    ``agent_connected``: whether somebody inside the running guest listens on the agent's channel.
     """
 
     managed: bool
     display_port: Optional[int]
     disk_targets: Tuple[str, ...]
     balloon_bytes: int
+    agent_connected: bool
 
 
 def build(spec: GuestSpec) -> str:
@@ -94,6 +96,10 @@ def _facts(root: Element) -> DomainFacts:
         display_port=devices.display_port(root),
         disk_targets=tuple(targets),
         balloon_bytes=_memory_bytes(root, "currentMemory"),
+        agent_connected=any(
+            attribute_of(channel, "target", "state") == "connected"
+            for channel in devices.agent_channels(root)
+        ),
     )
 
 
