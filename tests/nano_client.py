@@ -49,10 +49,12 @@ class Reply:
 class NanoClient:
     """Talks to one API."""
 
-    def __init__(self, url: str, timeout_seconds: float = 150) -> None:
+    def __init__(self, url: str, timeout_seconds: float = 150, credential: str = "") -> None:
         self._http = httpx.Client(
             base_url=f"{url}/api/v1", timeout=timeout_seconds, trust_env=False
         )
+        if credential:
+            self._http.headers["Nano-Session"] = credential
 
     def close(self) -> None:
         """Close the connections."""

@@ -67,6 +67,16 @@ def sees_everything(settings: Settings, caller: SessionInfo) -> bool:
     return not _enforced(settings, caller) or OPERATOR_MENU in caller.menu
 
 
+def check_console(session: Session, settings: Settings, caller: SessionInfo, guest: str) -> None:
+    """What ``POST /monitor_channels/`` checks, again, of a console that is open.
+
+    :raises Forbidden: the caller may not use the guest's consoles
+    """
+    if _enforced(settings, caller):
+        _check_menus(TABLE["POST /monitor_channels"], caller)
+        _check_owned(session, "guest", guest, caller)
+
+
 def _enforced(settings: Settings, caller: SessionInfo) -> bool:
     # Nano has no tokens: their limits count always.
     return settings.authorization == "enforced" or bool(caller.token)

@@ -179,6 +179,7 @@ TABLE: dict[str, Access] = {
     "PUT /instances/{}/snapshots": _GUEST,
     "GET /instances/{}/snapshots/{}": _READ_GUEST,
     "DELETE /instances/{}/snapshots/{}": _GUEST,
+    "GET /guests/{}/serial_log": _READ_GUEST,
     "POST /monitor_channels": _menu("instance").plus(guest="guest"),
     "GET /monitor_channels/{}": _PUBLIC,  # the channel's id is the key, for one use in 15 s
     "GET /drift": _CELLS,

@@ -15,6 +15,7 @@ from nano_api.access import authorize
 from nano_api.cloud import Cloud
 from nano_api.compute_pools.service import ensure_default
 from nano_api.conditional_replies import ConditionalReplies
+from nano_api.consoles.streams import Doors
 from nano_api.database import Database
 from nano_api.envelope import install_error_replies
 from nano_api.lenient_bodies import JsonBodies
@@ -64,6 +65,7 @@ def create_app(settings: Settings, *, background: bool = True) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.cloud = cloud
+    app.state.doors = Doors()
     install_error_replies(app)
     app.add_middleware(Trail, prefix=API_PREFIX)
     app.add_middleware(JsonBodies)

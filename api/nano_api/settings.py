@@ -59,7 +59,10 @@ class Settings(BaseSettings):
         None, description="folder with Nano's unpacked web portal, served at /"
     )
     cors_origins: list[str] = Field(
-        [], description="web pages of these origins may call the API; * for all"
+        [], description="web pages of these origins may call the API and open consoles; * for all"
+    )
+    console_idle_seconds: float = Field(
+        1800, gt=0, description="a console that nobody and nothing uses for so long is closed"
     )
 
     busy_cpu_percent: float = Field(

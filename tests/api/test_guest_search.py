@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import event, text
+from sqlalchemy import event, select, text
 
 from nano_api.cells.tables import Cell
 from nano_api.cloud import Cloud
+from nano_api.guests.tables import Guest
 from tests.api.test_visibility import a_guest
 
 
@@ -98,3 +99,15 @@ def test_a_page_costs_few_statements(client: TestClient, cloud: Cloud) -> None:
             text("EXPLAIN QUERY PLAN SELECT * FROM guests WHERE owner = 'admin' ORDER BY name")
         ).all()
     assert "ix_guests_owner" in str(plan)
+
+
+@pytest.mark.usefixtures("guests")
+def test_a_medium_in_the_drive_is_told_by_lists(client: TestClient, cloud: Cloud) -> None:
+    with cloud.database.transaction() as session:
+        row = session.scalars(select(Guest).order_by(Guest.name)).first()
+        assert row is not None
+        row.media_id = "some-medium"
+        name = row.name
+    found = {guest["name"]: guest for guest in search(client, limit=50)["data"]["result"]}
+    assert found.pop(name)["media_attached"] is True
+    assert not any("media_attached" in guest for guest in found.values())

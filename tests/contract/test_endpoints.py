@@ -37,6 +37,7 @@ OURS = (
     ("DELETE", "/jobs/{id}"),
     ("GET", "/jobs/{id}/events"),
     ("GET", "/jobs/{id}/log"),
+    ("GET", "/guests/{id}/serial_log"),
 )
 
 

@@ -27,6 +27,7 @@ def test_a_medium_goes_in_and_out(service: Service, image: str) -> None:
     client.call("POST", path, {"source": media_id})
     found = client.get(f"/instances/{guest_id}")
     assert (found["media_attached"], found["media_source"]) == (True, media_id)
+    assert client.get(f"/guests/{guest_id}")["media_attached"] is True
     blocks = ["virsh", "domblklist", guest_id]
     cell = service.cell(guest["cell"])
     assert f"{media_id}.iso" in cell.run(blocks).stdout

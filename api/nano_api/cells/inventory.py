@@ -34,6 +34,7 @@ _CONNECTION_VARIABLES = (
     "ansible_ssh_private_key_file",
     "ansible_private_key_file",
     "ansible_ssh_common_args",
+    "ansible_python_interpreter",
     "cell_pool_name",
     "cell_pool_path",
     "nano_libvirt_uri",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,33 @@ def ssh_words(cell: Cell) -> list[str]:
 
 def tunnel_words(cell: Cell, port: int) -> list[str]:
     """The command whose standard input and output are a TCP port on the cell's loopback."""
+    return [*_to(cell), "-W", f"127.0.0.1:{port}", f"{user_of(cell)}@{cell.address}"]
+
+
+def command_words(cell: Cell, *command: str) -> list[str]:
+    """The command that runs ``command`` on the cell as root, as playbooks do with ``become``."""
+    if is_local(cell):
+        return [*_sudo(getpass.getuser()), *command]
+    words = [*_sudo(user_of(cell)), *command]
+    return [*_to(cell), "-T", f"{user_of(cell)}@{cell.address}", shlex.join(words)]
+
+
+def python_of(cell: Cell) -> str:
+    """The Python that modules run with on the cell: it has libvirt's binding."""
+    if is_local(cell):
+        return sys.executable
+    named = str(cell.connection.get("ansible_python_interpreter", ""))
+    return named if named.startswith("/") else "/usr/bin/python3"
+
+
+def _to(cell: Cell) -> list[str]:
     words = ssh_words(cell)
     ssh_port = port_of(cell)
-    if ssh_port is not None:
-        words += ["-p", str(ssh_port)]
-    return [*words, "-W", f"127.0.0.1:{port}", f"{user_of(cell)}@{cell.address}"]
+    return words if ssh_port is None else [*words, "-p", str(ssh_port)]
+
+
+def _sudo(user: str) -> list[str]:
+    return [] if user == "root" else ["sudo", "-n"]
 
 
 def ssh_script(cell: Cell, folder: Path, purpose: str) -> Path:

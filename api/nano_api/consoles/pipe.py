@@ -1,78 +1,123 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bytes between a websocket and a port on a cell's loopback, reached through ssh.
-
-Displays listen on their cell's loopback only; nothing of them is open to a network.
-"""
+"""Bytes between a websocket and a console, each side read as fast as the other takes."""
 
 from __future__ import annotations
 
 import asyncio
-from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import codecs
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
 from fastapi import WebSocket, WebSocketDisconnect
 
-from nano_api.cells.ssh import is_local, tunnel_words
-from nano_api.cells.tables import Cell
+from nano_api.consoles.streams import Stream
+from nano_api.errors import CloudError
 
 _CHUNK_BYTES = 64 << 10
-#: A console that nobody and nothing uses is closed.
-_IDLE_SECONDS = 30 * 60
+#: How often an open console asks whether its session lives: it outlives it by no more.
+_SESSION_SECONDS = 2.0
+#: What fits into a websocket's last frame.
+_LONGEST_REASON_BYTES = 123
+
+_NORMAL, _POLICY, _ERROR = 1000, 1008, 1011
 
 
-@asynccontextmanager
-async def display_of(
-    cell: Cell, port: int
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection to a port on the cell's loopback.
+@dataclass(frozen=True)
+class Ending:
+    """Why a console was closed: a websocket's code and reason. Code 0: the browser left."""
 
-    :raises OSError: ssh is missing, or a local display does not listen
-    """
-    if is_local(cell):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            yield reader, writer
-        finally:
-            writer.close()
-        return
-    process = await asyncio.create_subprocess_exec(
-        *tunnel_words(cell, port), stdin=PIPE, stdout=PIPE, stderr=DEVNULL
-    )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    try:
-        yield process.stdout, process.stdin
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
+    code: int
+    reason: str
+
+    async def tell(self, socket: WebSocket) -> None:
+        """Close the websocket, unless the browser has."""
+        reason = self.reason.encode()[:_LONGEST_REASON_BYTES].decode(errors="ignore")
+        if self.code:
+            with suppress(RuntimeError):  # the browser was first after all
+                await socket.close(self.code, reason)
 
 
-async def pipe(socket: WebSocket, cell: Cell, port: int) -> None:
-    """Pass bytes both ways until one side ends; each side is read as fast as the other takes."""
-    async with display_of(cell, port) as (reader, writer):
+class Pipe:
+    """One open console. ``binary``: frames of bytes to the browser; else of text."""
+
+    def __init__(self, socket: WebSocket, stream: Stream, *, binary: bool) -> None:
+        self._socket = socket
+        self._stream = stream
+        self._binary = binary
+        self._used = time.monotonic()
+
+    async def run(
+        self, *, idle_seconds: float, check_allowed: Callable[[], Awaitable[None]]
+    ) -> Ending:
+        """Pass bytes both ways until a side ends, nothing uses it, or ``check_allowed`` objects.
+
+        :param check_allowed: raises CloudError when the console must end
+        """
         ways = [
-            asyncio.create_task(_to_browser(reader, socket)),
-            asyncio.create_task(_to_display(socket, writer)),
+            asyncio.create_task(way)
+            for way in (
+                self._to_browser(),
+                self._to_console(),
+                self._watch_use(idle_seconds),
+                _watch_session(check_allowed),
+            )
         ]
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
         finally:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-    with suppress(RuntimeError):  # the browser was first to close
-        await socket.close()
 
+    async def _to_browser(self) -> Ending:
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        came = False
+        while data := await self._stream.reader.read(_CHUNK_BYTES):
+            self._note_use()
+            if not came:
+                came = True
+                self._stream.came_up()
+            try:
+                if self._binary:
+                    await self._socket.send_bytes(data)
+                elif text := decoder.decode(data):
+                    await self._socket.send_text(text)
+            except (WebSocketDisconnect, RuntimeError):
+                return Ending(0, "the browser left")
+        reason = await self._stream.reason()
+        if came or not reason:
+            return Ending(_NORMAL, "the guest closed its console")
+        return Ending(_ERROR, f"the console cannot be reached: {reason}")
 
-async def _to_browser(reader: asyncio.StreamReader, socket: WebSocket) -> None:
-    while data := await asyncio.wait_for(reader.read(_CHUNK_BYTES), _IDLE_SECONDS):
-        await socket.send_bytes(data)
-
-
-async def _to_display(socket: WebSocket, writer: asyncio.StreamWriter) -> None:
-    with suppress(WebSocketDisconnect, ConnectionError):
+    async def _to_console(self) -> Ending:
         while True:
-            writer.write(await socket.receive_bytes())
-            await writer.drain()
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return Ending(0, "the browser left")
+            self._note_use()
+            data = message.get("bytes")
+            try:
+                self._stream.writer.write(message["text"].encode() if data is None else data)
+                await self._stream.writer.drain()
+            except ConnectionError:
+                await asyncio.Event().wait()  # the other way tells how it ended
+
+    async def _watch_use(self, idle_seconds: float) -> Ending:
+        while (left := self._used + idle_seconds - time.monotonic()) > 0:
+            await asyncio.sleep(left)
+        return Ending(_NORMAL, f"nothing used this console for {idle_seconds:.0f} s")
+
+    def _note_use(self) -> None:
+        self._used = time.monotonic()
+
+
+async def _watch_session(check_allowed: Callable[[], Awaitable[None]]) -> Ending:
+    while True:
+        await asyncio.sleep(_SESSION_SECONDS)
+        try:
+            await check_allowed()
+        except CloudError as error:
+            return Ending(_POLICY, error.message)

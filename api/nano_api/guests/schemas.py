@@ -47,6 +47,7 @@ class GuestOut(BaseModel):
     internal: AddressesOut
     external: AddressesOut = Field(default_factory=AddressesOut)
     create_time: str | None
+    media_attached: bool | None = None
     qos: QosOut
 
     @classmethod
@@ -81,6 +82,7 @@ class GuestOut(BaseModel):
                 allocated_address=guest.allocated_address,
             ),
             create_time=wire_time(guest.created_at),
+            media_attached=True if guest.media_id else None,
             qos=QosOut.of(guest.limits),
         )
 
@@ -146,7 +148,7 @@ class InstanceOut(BaseModel):
         known = figures or GuestFigures("unknown")
         is_stale = view.guest.running and (figures is None or not is_fresh(live))
         return cls(
-            **GuestOut.of(view).model_dump(),
+            **GuestOut.of(view).model_dump(exclude={"media_attached"}),
             media_attached=bool(medium),
             media_source=medium,
             cpu_usage=known.cpu_usage_percent or 0.0,

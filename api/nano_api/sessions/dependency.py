@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Security
 from fastapi.requests import HTTPConnection
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.orm import Session
 
 from nano_api.cloud import Cloud
 from nano_api.errors import Unauthenticated
@@ -22,7 +23,9 @@ __all__ = [
     "SessionInfo",
     "accept_cookie",
     "credential_of",
+    "digest_of_credential",
     "identify",
+    "identify_digest",
     "is_ticket",
 ]
 
@@ -83,6 +86,17 @@ def identify(cloud: Cloud, connection: HTTPConnection) -> SessionInfo:
         tokens.note_use(cloud.database, credential, address)
     connection.state.caller = caller
     return caller
+
+
+def digest_of_credential(connection: HTTPConnection) -> str:
+    """What names the caller's session or token where it must be recognised later."""
+    return service.digest_of(credential_of(connection))
+
+
+def identify_digest(session: Session, digest: str) -> SessionInfo | None:
+    """Who holds the session or token of this digest; None when it is over."""
+    found = service.of_digest(session, digest) or tokens.of_digest(session, digest)
+    return found if found and found.group else None
 
 
 def _bearer_of(connection: HTTPConnection) -> str:

@@ -53,7 +53,7 @@ def open_session(
     session_id = str(uuid.uuid4())
     session.add(
         LoginSession(
-            digest=_digest(session_id),
+            digest=digest_of(session_id),
             user=user,
             address=address,
             nonce=nonce,
@@ -70,7 +70,7 @@ def renew(session: Session, session_id: str, lifetime_seconds: int) -> None:
 
     :raises Unauthenticated: there is no such session, or it is over
     """
-    row = session.get(LoginSession, _digest(session_id))
+    row = session.get(LoginSession, digest_of(session_id))
     if row is None or row.expires_at <= now():
         raise _invalid(session_id)
     row.expires_at = now() + timedelta(seconds=lifetime_seconds)
@@ -83,7 +83,7 @@ def find(session: Session, session_id: str) -> SessionInfo:
     :raises Unauthenticated: there is no such session, or it is over
     :raises Forbidden: the user is in no group any more
     """
-    info = _live(session, _digest(session_id))
+    info = of_digest(session, digest_of(session_id))
     if info is None:
         raise _invalid(session_id)
     if not info.group:
@@ -96,11 +96,36 @@ def describe(session: Session, id_or_handle: str) -> SessionInfo:
 
     :raises NotFound: there is no such session, or it is over
     """
-    for digest in (_digest(id_or_handle), id_or_handle):
-        info = _live(session, digest)
+    for digest in (digest_of(id_or_handle), id_or_handle):
+        info = of_digest(session, digest)
         if info is not None:
             return info
     raise NotFound(f"invalid session '{id_or_handle[:80]}'")
+
+
+def of_digest(session: Session, digest: str) -> SessionInfo | None:
+    """A session that is not over, in one query: portals ask several times a second.
+
+    Its group is "" when the user is in none.
+    """
+    rows = session.execute(
+        select(LoginSession.user, LoginSession.address, UserGroupMember.group, Role.menu)
+        .outerjoin(UserGroupMember, UserGroupMember.user == LoginSession.user)
+        .outerjoin(UserGroupRole, UserGroupRole.group == UserGroupMember.group)
+        .outerjoin(Role, Role.name == UserGroupRole.role)
+        .where(LoginSession.digest == digest, LoginSession.expires_at > now())
+        .order_by(Role.name)
+    ).all()
+    if not rows:
+        return None
+    user, address, group, _menu = rows[0]
+    menu = dict.fromkeys(entry for row in rows for entry in row.menu or ())
+    return SessionInfo(user, group or "", tuple(menu), address)
+
+
+def digest_of(session_id: str) -> str:
+    """What is kept of an id."""
+    return hashlib.sha256(session_id.encode()).hexdigest()
 
 
 def end_sessions_of(session: Session, user: str) -> None:
@@ -117,27 +142,6 @@ def handles(session: Session) -> list[str]:
 def sweep(session: Session) -> None:
     """Forget the sessions whose time is over."""
     session.execute(delete(LoginSession).where(LoginSession.expires_at <= now()))
-
-
-def _live(session: Session, digest: str) -> SessionInfo | None:
-    """A session that is not over, in one query: portals ask several times a second."""
-    rows = session.execute(
-        select(LoginSession.user, LoginSession.address, UserGroupMember.group, Role.menu)
-        .outerjoin(UserGroupMember, UserGroupMember.user == LoginSession.user)
-        .outerjoin(UserGroupRole, UserGroupRole.group == UserGroupMember.group)
-        .outerjoin(Role, Role.name == UserGroupRole.role)
-        .where(LoginSession.digest == digest, LoginSession.expires_at > now())
-        .order_by(Role.name)
-    ).all()
-    if not rows:
-        return None
-    user, address, group, _menu = rows[0]
-    menu = dict.fromkeys(entry for row in rows for entry in row.menu or ())
-    return SessionInfo(user, group or "", tuple(menu), address)
-
-
-def _digest(session_id: str) -> str:
-    return hashlib.sha256(session_id.encode()).hexdigest()
 
 
 def _invalid(session_id: str) -> Unauthenticated:

@@ -96,12 +96,20 @@ def find(session: Session, token: str) -> SessionInfo:
     :raises Unauthenticated: there is no such token, or its time is over
     :raises Forbidden: its user is in no group
     """
-    row = _row(session, token)
-    if row is None or (row.expires_at is not None and row.expires_at <= now()):
+    caller = of_digest(session, _digest(token))
+    if caller is None:
         raise Unauthenticated("invalid token: unknown, revoked, or its time is over")
-    group = users.group_of(session, row.user)
-    if group is None:
-        raise Forbidden(f"{row.user} not belongs to any group", user=row.user)
+    if not caller.group:
+        raise Forbidden(f"{caller.user} not belongs to any group", user=caller.user)
+    return caller
+
+
+def of_digest(session: Session, digest: str) -> SessionInfo | None:
+    """A token that lives, by its SHA-256. Its group is "" when the user is in none."""
+    row = session.scalar(select(ApiToken).where(ApiToken.digest == digest))
+    if row is None or (row.expires_at is not None and row.expires_at <= now()):
+        return None
+    group = users.group_of(session, row.user) or ""
     held = users.menus_of(session, group)
     menu = tuple(entry for entry in row.menu if entry in held)
     return SessionInfo(row.user, group, menu, address="", token=row.name)
