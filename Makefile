@@ -10,10 +10,10 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 PYTEST := $(VENV)/bin/pytest
 
-.PHONY: help up down test check lint types packages lab-up lab-down golden clean
+.PHONY: help up down test check lint types packages lab-up lab-down golden portal-check clean
 
 help: ## this text
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ## two real cells, the API and a running guest on this machine (root)
 	@tests/lab/check_host.sh
@@ -52,6 +52,14 @@ lab-up: packages ## bare cells without the API, for your own experiments (root)
 
 lab-down: ## remove the cells of `make lab-up` (root)
 	@$(PYTHON) -m tests.lab down
+
+portal-check: ## Nano's portal against the API, in a browser: make portal-check PORTAL_DIR=FOLDER (root)
+	@test -f "$(PORTAL_DIR)/index.html" || { echo "PORTAL_DIR must be a portal's unpacked web_root"; exit 2; }
+	@tests/lab/install_packages.sh
+	@tests/lab/install_packages.sh tests/portal/packages.txt
+	@$(MAKE) --no-print-directory $(INSTALLED)
+	@$(VENV)/bin/python -c 'import playwright' 2>/dev/null || $(VENV)/bin/pip install -q -e '.[portal]'
+	@$(VENV)/bin/python -m tests.portal "$(PORTAL_DIR)"
 
 clean: ## remove what was built in this folder, running things apart
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible

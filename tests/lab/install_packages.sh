@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages of packages.txt that are missing; says nothing when none is.
+# Installs the Debian packages that are missing of those that a file lists (packages.txt when none
+# is named); says nothing when none is missing.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+list=${1:-$here/packages.txt}
 missing=()
 while read -r name; do
   dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$name")
-done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$here/packages.txt")
+done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$list")
 [ ${#missing[@]} -gt 0 ] || exit 0
 if [ "$(id -u)" -ne 0 ]; then
   echo "Debian packages are missing; as root: apt-get install --no-install-recommends ${missing[*]}" >&2
