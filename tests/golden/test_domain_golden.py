@@ -63,6 +63,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "serial log": {"serial_log": True},
     "tpm": {"tpm": True},
     "security policy": {"security_policy": "web"},
+    "cloud-init": {"cloud_init": {"hostname": "web1"}},
     "uefi": {"firmware": "uefi"},
     "uefi with secure boot": {"firmware": "uefi", "secure_boot": True},
 }

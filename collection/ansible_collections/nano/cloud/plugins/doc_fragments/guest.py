@@ -90,6 +90,103 @@ options:
       - It must exist on the host, as libvirt's network filter C(nano-NAME).
       - Changed while the guest runs.
     type: str
+  cloud_init: &cloud_init
+    description:
+      - What cloud-init sets up in the guest's system, for images of Linux that have it. The guest
+        gets a second CD drive with a NoCloud medium, C(ID_ci.iso) in the pool of its disks.
+      - Given, it says everything, what it leaves out is the default. Left out, the medium stays.
+      - cloud-init reads the medium at each start, and sets up accounts, keys, disks and network
+        once for each O(cloud_init.instance_id). A changed medium is used at the next start.
+      - Passwords stand hashed in the medium, which only root and QEMU can read on the host. They
+        are in no result and in no diff.
+    type: dict
+    suboptions:
+      enabled:
+        description: Whether there is a medium. V(false) removes it from a guest that is stopped.
+        type: bool
+        default: true
+      hostname:
+        description: Host name. By default the last part of the guest's name.
+        type: str
+      instance_id:
+        description:
+          - What cloud-init takes for another machine when it changes. By default the guest's id.
+        type: str
+      users:
+        description: Accounts. Without any, the system has only those of its image.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description: Name of the account; V(root) or one of the image is changed.
+            type: str
+            required: true
+          password:
+            description:
+              - Password in clear, kept as a hash (SHA-512). Without a password there is no login
+                by password.
+            type: str
+          password_hash:
+            description: Hash of a password as C(crypt) makes it, instead of the password.
+            type: str
+          ssh_keys:
+            description: Public keys that may log in.
+            type: list
+            elements: str
+          groups:
+            description: Further groups of the account.
+            type: list
+            elements: str
+          sudo:
+            description: Whether it may become root by C(sudo) without a password.
+            type: bool
+            default: false
+          shell:
+            description: Its shell. By default V(/bin/bash).
+            type: str
+      root_enabled:
+        description: Whether V(root) may log in by ssh.
+        type: bool
+        default: false
+      ssh_pwauth:
+        description: Whether ssh takes passwords. By default as the image has it.
+        type: bool
+      network:
+        description:
+          - Configuration of the network card, which is known by its MAC and named C(eth0). By
+            default DHCP.
+        type: dict
+        suboptions:
+          addresses:
+            description: Addresses with their networks' sizes, such as V(192.0.2.7/24).
+            type: list
+            elements: str
+          gateways:
+            description: Default gateway, one of each IP version.
+            type: list
+            elements: str
+          dns:
+            description: Addresses of name servers.
+            type: list
+            elements: str
+          search:
+            description: Domains in which short names are looked for.
+            type: list
+            elements: str
+      grow_root:
+        description: Whether the root file system grows to the size of its disk, at each start.
+        type: bool
+        default: true
+      data_path:
+        description:
+          - Where the first data disk is mounted; the second one at this path with V(2) after it,
+            and so on. Blank disks get an ext4 file system, others are left alone.
+        type: str
+      user_data:
+        description:
+          - Further user data. A C(#cloud-config) is merged with what the other options say; lists
+            are joined, else its own word counts. A script runs once, after all the rest.
+        type: str
   firmware: &firmware
     description:
       - By default V(bios), and V(uefi) on aarch64, which has no BIOS.
@@ -226,6 +323,7 @@ options:
       disks: *disks
       network: *network
       security_policy: *security_policy
+      cloud_init: *cloud_init
       firmware: *firmware
       secure_boot: *secure_boot
       tpm: *tpm

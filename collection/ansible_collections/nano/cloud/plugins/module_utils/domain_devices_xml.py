@@ -70,7 +70,7 @@ def write_disks(root: Element, wanted: GuestSpec, found: Optional[GuestSpec]) ->
         add(added, "driver", name="qemu", type="qcow2", discard="unmap")
         set_source(added, disk)
         add(added, "target", dev=free_target(root, wanted.disk_bus), bus=wanted.disk_bus)
-        _insert_after_last(devices, "disk", added)
+        insert_after_last(devices, "disk", added)
     if wanted.disk_bus == "scsi" and devices.find("./controller[@type='scsi']") is None:
         # Without a model libvirt takes an LSI controller, for which guests have no driver.
         add(devices, "controller", type="scsi", index="0", model="virtio-scsi")
@@ -250,7 +250,7 @@ def write_usb(root: Element, model: str) -> None:
         if controller.get("index", "0") == "0":
             devices.remove(controller)
     if model:
-        _insert_after_last(
+        insert_after_last(
             devices,
             "controller",
             element("controller", type="usb", index="0", model=model),
@@ -327,7 +327,7 @@ def write_serial_log(root: Element, wanted: bool, guest_id: str) -> None:
             add(device, "log", file=path, append="on")
 
 
-def _insert_after_last(devices: Element, tag: str, new: Element) -> None:
+def insert_after_last(devices: Element, tag: str, new: Element) -> None:
     """Keep devices of a kind together: people read these files."""
     position = len(devices)
     for index, child in enumerate(list(devices)):

@@ -14,6 +14,7 @@ from typing import List, Mapping, Optional, Tuple
 from . import domain_devices_xml as devices
 from . import domain_firmware_xml as firmware
 from . import domain_limits_xml as limits
+from . import drive_xml
 from .constants import KIB
 from .domain_metadata_xml import read_metadata, write_metadata
 from .guest_spec import CpuTopology, GuestDisk, GuestSpec, has_ide
@@ -246,6 +247,7 @@ def _read(root: Element) -> GuestSpec:
         disk_bus=devices.read_disk_bus(root, (metadata.disk_bus if metadata else "") or "scsi"),
         network=devices.read_network(root),
         security_policy=devices.read_policy(root),
+        cloud_init_pool=drive_xml.read_cloud_init(root, text_of(root, "uuid")),
         firmware=firmware.read_firmware(root),
         secure_boot=firmware.read_secure_boot(root),
         tpm=firmware.read_tpm(root),
@@ -292,6 +294,8 @@ def _write(root: Element, wanted: GuestSpec, found: Optional[GuestSpec]) -> None
         firmware.write_machine(root, wanted, found)
     firmware.write_firmware(root, wanted, found)
     devices.write_disks(root, wanted, found)
+    if wanted.cloud_init_pool != (found.cloud_init_pool if found else ""):
+        drive_xml.write_cloud_init(root, wanted, _cdrom_bus(wanted.machine))
     if found is None or wanted.usb != found.usb:
         devices.write_usb(root, wanted.usb)
     devices.write_network(root, wanted.network, found.network if found else None)

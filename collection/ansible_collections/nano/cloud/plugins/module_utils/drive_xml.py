@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A guest's CD drive in its domain XML: what is in it, and another medium or none. Pure."""
+"""A guest's CD drives in its domain XML. Pure.
+
+One is the user's, with a medium or none; a second one has the medium that cloud-init reads.
+"""
 
 from __future__ import annotations
 
 from typing import Optional, Tuple
 
-from .xml_tree import Element, add, attribute_of, parse_xml, remove_all, to_text
+from .domain_devices_xml import free_target, insert_after_last
+from .guest_spec import GuestSpec
+from .names import cloud_init_volume_name
+from .xml_tree import Element, add, attribute_of, child_of, element, parse_xml, remove_all, to_text
 
 # The drive with this medium is cloud-init's, not the user's.
-_SEED_SUFFIX = "_seed.iso"
+_CLOUD_INIT_SUFFIX = cloud_init_volume_name("")
 
 
 def medium(xml: str) -> Optional[str]:
@@ -40,7 +46,7 @@ def with_medium(xml: str, path: str) -> Tuple[str, str]:
 
 def _drive(root: Element) -> Optional[Element]:
     for drive in root.findall("./devices/disk[@device='cdrom']"):
-        if not _source(drive).endswith(_SEED_SUFFIX):
+        if not _source(drive).endswith(_CLOUD_INIT_SUFFIX):
             return drive
     return None
 
@@ -49,3 +55,32 @@ def _source(drive: Element) -> str:
     file = attribute_of(drive, "source", "file")
     volume = attribute_of(drive, "source", "volume")
     return file or (f"{attribute_of(drive, 'source', 'pool')}/{volume}" if volume else "")
+
+
+def read_cloud_init(root: Element, guest_id: str) -> str:
+    """The pool of the medium that cloud-init reads, ``""`` without one."""
+    drive = _cloud_init_drive(root, guest_id)
+    return "" if drive is None else attribute_of(drive, "source", "pool")
+
+
+def write_cloud_init(root: Element, wanted: GuestSpec, bus: str) -> None:
+    """Have a second drive with cloud-init's medium, or none."""
+    devices, drive = child_of(root, "devices"), _cloud_init_drive(root, wanted.id)
+    if drive is not None:
+        devices.remove(drive)
+    if not wanted.cloud_init_pool:
+        return
+    drive = element("disk", type="volume", device="cdrom")
+    add(drive, "driver", name="qemu", type="raw")
+    volume = cloud_init_volume_name(wanted.id)
+    add(drive, "source", pool=wanted.cloud_init_pool, volume=volume)
+    add(drive, "target", dev=free_target(root, bus, first=0), bus=bus)
+    add(drive, "readonly")
+    insert_after_last(devices, "disk", drive)
+
+
+def _cloud_init_drive(root: Element, guest_id: str) -> Optional[Element]:
+    for drive in root.findall("./devices/disk[@device='cdrom']"):
+        if attribute_of(drive, "source", "volume") == cloud_init_volume_name(guest_id):
+            return drive
+    return None

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from . import domain_xml
+from .cloud_init_medium import MediumPlan, plan_medium, remove_medium, written
 from .errors import CloudError, Conflict, Unsupported
 from .guest_creation import check_neighbours
 from .guest_live_change import apply_live
@@ -28,6 +29,7 @@ class GuestChange:
     disk_sizes: List[int]
     growth: Dict[int, int]
     new_volumes: List[VolumePlan]
+    medium: Optional[MediumPlan] = None
 
 
 def plan_change(
@@ -50,6 +52,12 @@ def plan_change(
             guest=found.name,
         )
     _check_firmware_change(domain, found, wanted)
+    if found.cloud_init_pool and not wanted.cloud_init_pool and domain.is_active():
+        raise Conflict(
+            f"guest {found.name} is {domain.state()}: stop it first to remove cloud-init's drive",
+            field="cloud_init",
+            guest=found.name,
+        )
     if wanted.memory_bytes != found.memory_bytes and domain_xml.has_numa_cells(
         domain.inactive_xml(secure=False)
     ):
@@ -82,7 +90,9 @@ def plan_change(
     for plan in new:
         VolumeMaker(unused=False, wait_seconds=0).check(plan)
     sizes = [growth.get(index, size) for index, size in enumerate(sizes)]
-    return GuestChange(found, wanted, sizes + [plan.spec.size_bytes for plan in new], growth, new)
+    sizes += [plan.spec.size_bytes for plan in new]
+    medium = plan_medium(host, wanted, request.cloud_init)
+    return GuestChange(found, wanted, sizes, growth, new, medium)
 
 
 def _check_firmware_change(domain: Domain, found: GuestSpec, wanted: GuestSpec) -> None:
@@ -146,6 +156,17 @@ def apply_change(
     :raises CloudError: the definition is as it was; disks may have grown, which loses nothing.
     """
     found, wanted = change.found, change.wanted
+    with written(host, change.medium):
+        domain, new_xml = _apply(host, domain, found_xml, change)
+    if found.cloud_init_pool and not wanted.cloud_init_pool:
+        remove_medium(host, found.cloud_init_pool, found.id)
+    return apply_live(domain, new_xml, found, wanted) if domain.is_active() else []
+
+
+def _apply(
+    host: LibvirtHost, domain: Domain, found_xml: str, change: GuestChange
+) -> Tuple[Domain, str]:
+    found, wanted = change.found, change.wanted
     maker = VolumeMaker(unused=False, wait_seconds=0)
     try:
         for plan in change.new_volumes:
@@ -156,7 +177,7 @@ def apply_change(
             domain.rename(wanted.name)
         try:
             new_xml = domain_xml.edit(domain.inactive_xml(secure=True), wanted)
-            domain = host.define_domain(new_xml)
+            return host.define_domain(new_xml), new_xml
         except BaseException:
             if wanted.name != found.name:
                 domain.rename(found.name)
@@ -166,7 +187,6 @@ def apply_change(
         if problems and isinstance(error, CloudError):
             error.message += f"; and new volumes are left behind: {'; '.join(problems)}"
         raise
-    return apply_live(domain, new_xml, found, wanted) if domain.is_active() else []
 
 
 def _grow(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Iterator, List, Optional
 
 from . import domain_xml
+from .cloud_init_medium import MediumPlan, written
 from .errors import CloudError, Conflict
 from .guest_requirements import check_requirements
 from .guest_spec import GuestRequest, GuestSpec
@@ -26,12 +27,14 @@ from .guest_volumes import (
 from .image_lock import image_lock
 from .libvirt_domain import Domain
 from .libvirt_host import LibvirtHost
+from .names import cloud_init_volume_name
 
 
 def create_guest(
     host: LibvirtHost,
     spec: GuestSpec,
     request: GuestRequest,
+    medium: Optional[MediumPlan],
     check_mode: bool,
     lock_timeout_seconds: float,
 ) -> None:
@@ -50,7 +53,8 @@ def create_guest(
         for plan in plans:
             maker.check(plan)
         if not check_mode:
-            _make(host, spec, bool(request.auto_start), plans, maker, leftover)
+            with written(host, medium):
+                _make(host, spec, bool(request.auto_start), plans, maker, leftover)
 
 
 @contextlib.contextmanager
@@ -129,6 +133,8 @@ def _whole(domain: Domain) -> GuestSpec:
 def _delete_unplanned(host: LibvirtHost, spec: GuestSpec, maker: VolumeMaker) -> None:
     """An interrupted run may have been asked for more disks than this one."""
     planned = {(disk.pool, disk.volume) for disk in spec.disks}
+    if spec.cloud_init_pool:
+        planned.add((spec.cloud_init_pool, cloud_init_volume_name(spec.id)))
     for pool, volume in volumes_of(host, spec.id):
         if (pool.name, volume.name) not in planned:
             delete_volume(volume, maker.wait_seconds)

@@ -84,7 +84,8 @@ def new_guest(request: GuestRequest, guest_id: str, host: HostCapabilities) -> G
         GuestDisk(pool=pool, volume=names.volume_name(guest_id, index), image=disk.image)
         for index, disk in enumerate(request.disks or ())
     )
-    return _check(_overlay(replace(blank, disks=disks), request, host))
+    blank = replace(blank, disks=disks, cloud_init_pool=_cloud_init_pool(request, blank, pool))
+    return _check(_overlay(blank, request, host))
 
 
 def changed_guest(request: GuestRequest, found: GuestSpec, host: HostCapabilities) -> GuestSpec:
@@ -98,7 +99,17 @@ def changed_guest(request: GuestRequest, found: GuestSpec, host: HostCapabilitie
         disks = _grown_disks(request, request.disks, found)
     elif request.pool is not None:
         _check_same_pool(request.pool, found)
-    return _check(_overlay(replace(found, disks=disks), request, host))
+    pool = (disks[0].pool if disks else request.pool) or constants.DEFAULT_POOL
+    medium = _cloud_init_pool(request, found, pool)
+    changed = replace(found, disks=disks, cloud_init_pool=medium)
+    return _check(_overlay(changed, request, host))
+
+
+def _cloud_init_pool(request: GuestRequest, base: GuestSpec, pool: str) -> str:
+    """A medium that is there stays in its pool."""
+    if request.cloud_init is None:
+        return base.cloud_init_pool
+    return (base.cloud_init_pool or pool) if request.cloud_init.enabled else ""
 
 
 def _grown_disks(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 from . import domain_xml
+from .cloud_init_medium import plan_medium
 from .differences import Differences
 from .errors import Conflict
 from .guest_change import GuestChange, apply_change, plan_change
@@ -91,12 +92,16 @@ def _create(
     lock_timeout_seconds: float,
 ) -> GuestOutcome:
     spec = new_guest(request, guest_id, host.capabilities())
-    create_guest(host, spec, request, check_mode, lock_timeout_seconds)
+    medium = plan_medium(host, spec, request.cloud_init)
+    create_guest(host, spec, request, medium, check_mode, lock_timeout_seconds)
     sizes = [disk.size_bytes for disk in request.disks or ()]
     expected = _preview(spec, sizes, bool(request.auto_start))
     domain = None if check_mode else host.find_domain(guest_id, None)
     guest = expected if domain is None else read_guest(domain, VolumeCatalog(host), secure=True)
-    return GuestOutcome(Differences({}, _comparable(expected, spec)), guest, created=True)
+    after = _comparable(expected, spec)
+    if medium is not None:
+        after["cloud_init"] = medium.shown[1]
+    return GuestOutcome(Differences({}, after), guest, created=True)
 
 
 def _preview(spec: GuestSpec, sizes: Sequence[int], auto_start: bool) -> Dict[str, Any]:
@@ -159,10 +164,14 @@ def _differences(
     )
     new_secret = bool(found.display) and bool(wanted.display) and _secret(found) != _secret(wanted)
     secrets = ("(hidden)", "(hidden, changed)") if new_secret else ("", "")
-    return Differences(
-        _comparable(before_values, found, secrets[0]),
-        _comparable(after_values, wanted, secrets[1]),
-    )
+    before = _comparable(before_values, found, secrets[0])
+    after = _comparable(after_values, wanted, secrets[1])
+    if change.medium is not None:
+        before["cloud_init"], after["cloud_init"] = change.medium.shown
+        # A medium without a drive, or a drive without its medium, is seen to differ too.
+        before["cloud_init_pool"] = found.cloud_init_pool
+        after["cloud_init_pool"] = wanted.cloud_init_pool
+    return Differences(before, after)
 
 
 def _secret(spec: GuestSpec) -> Optional[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from . import constants, names
+from .cloud_init_spec import CLOUD_INIT_ARGUMENTS, CloudInitRequest, cloud_init_request
 from .errors import InvalidInput
 from .guest_limits_spec import (
     LIMIT_ARGUMENTS,
@@ -54,6 +55,7 @@ GUEST_ARGUMENTS: Dict[str, Dict[str, Any]] = {
         },
     },
     "security_policy": {"type": "str"},
+    "cloud_init": CLOUD_INIT_ARGUMENTS,
     "firmware": {"type": "str", "choices": list(constants.FIRMWARES)},
     "secure_boot": {"type": "bool"},
     "tpm": {"type": "bool"},
@@ -152,6 +154,7 @@ class GuestSpec:
 
     ``topology``, ``network`` and ``display`` are None only for foreign domains without one.
     ``cpu_priority`` and ``security_policy`` are ``""`` where none of ours is set.
+    ``cloud_init_pool`` is where the medium is that cloud-init reads, ``""`` without one.
     ``incomplete`` marks a guest whose volumes are not all there: it is being made, or removed.
     """
 
@@ -171,6 +174,7 @@ class GuestSpec:
     disk_bus: str = "scsi"
     network: Optional[GuestNetwork] = None
     security_policy: str = ""
+    cloud_init_pool: str = ""
     firmware: str = "bios"
     secure_boot: bool = False
     tpm: bool = False
@@ -235,6 +239,7 @@ class GuestRequest:
     image_pool: str = constants.DEFAULT_IMAGE_POOL
     network: NetworkRequest = NetworkRequest()
     security_policy: Optional[str] = None
+    cloud_init: Optional[CloudInitRequest] = None
     firmware: Optional[str] = None
     secure_boot: Optional[bool] = None
     tpm: Optional[bool] = None
@@ -279,6 +284,7 @@ def guest_request(params: Mapping[str, Any]) -> GuestRequest:
         ),
         network=_network(params.get("network") or {}),
         security_policy=_policy(params.get("security_policy")),
+        cloud_init=cloud_init_request(params.get("cloud_init")),
         firmware=params.get("firmware"),
         secure_boot=params.get("secure_boot"),
         tpm=params.get("tpm"),

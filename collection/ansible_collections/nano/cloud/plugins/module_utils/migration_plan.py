@@ -313,13 +313,16 @@ def _seeds(
     found = []
     for path, pool_name, volume_name in domain_xml.inserted_media(domain.inactive_xml(False)):
         place = (pool_name, volume_name) if volume_name else source.place_of(path)
+        own = place is not None and place[1] == names.cloud_init_volume_name(domain.id)
+        if place and own and request.mode != "shared":
+            # What the target may have of that name is of an earlier stay.
+            if not _is_shared(source, target, place[0], request):
+                found.append(place)
+            continue
         there = target.find_pool(place[0]) if place else None
         if place and there and there.is_active():
             there.refresh()
             if there.find_volume(place[1]):
-                continue
-            if place[1].startswith(f"{domain.id}_"):
-                found.append(place)
                 continue
         medium = path or f"{pool_name}/{volume_name}"
         raise Conflict(

@@ -51,6 +51,7 @@ class MigrationRun:
         try:
             self._send_filter(domain)
             for pool_name, volume_name in self._plan.seeds:
+                self._remove_there(pool_name, volume_name)
                 self._transfer(pool_name, volume_name, lambda _size: None)
             if self._plan.live:
                 self._move_running(domain)
@@ -214,12 +215,15 @@ class MigrationRun:
             remove_files_there(self._request.target, possible_paths(self._plan.guest_id))
         places = [(pool, name) for pool, name, _device in self._plan.copied]
         for pool_name, name in [*places, *self._plan.seeds]:
-            pool = self._target.find_pool(pool_name)
-            if pool is not None and pool.is_active():
-                pool.refresh()
-                volume = pool.find_volume(name)
-                if volume is not None:
-                    delete_volume(volume, _DELETE_WAIT_SECONDS)
+            self._remove_there(pool_name, name)
+
+    def _remove_there(self, pool_name: str, name: str) -> None:
+        pool = self._target.find_pool(pool_name)
+        if pool is not None and pool.is_active():
+            pool.refresh()
+            volume = pool.find_volume(name)
+            if volume is not None:
+                delete_volume(volume, _DELETE_WAIT_SECONDS)
 
     def _clean_source(self) -> None:
         gone = [(pool, name) for pool, name, _device in self._plan.copied] + [*self._plan.seeds]

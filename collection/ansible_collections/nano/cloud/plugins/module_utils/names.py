@@ -29,7 +29,7 @@ _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _VOLUME = re.compile(r"(?P<slot>sys|[0-9]+)(\.(?P<layer>[0-9]+))?\.qcow2")
 _MEMORY = re.compile(r"memory\.(?P<layer>[0-9]+)\.save")
 # A disk on its way to another host, one that is made anew, and the medium that cloud-init reads.
-_OTHER_VOLUMES = ("transfer.qcow2", "new.qcow2", "seed.iso")
+_OTHER_VOLUMES = ("transfer.qcow2", "new.qcow2", "ci.iso")
 _CHECKSUMS = {"sha256": 64, "sha512": 128, "sha1": 40}
 # What XML 1.0 cannot carry, and control characters, which only serve to deceive readers of logs.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
@@ -190,6 +190,11 @@ def transfer_volume_name(guest_id: str) -> str:
 def new_volume_name(guest_id: str) -> str:
     """A disk's file that is made anew; there only until it takes the old one's name."""
     return f"{guest_id}_new.qcow2"
+
+
+def cloud_init_volume_name(guest_id: str) -> str:
+    """The medium that cloud-init reads in the guest."""
+    return f"{guest_id}_ci.iso"
 
 
 def image_file_name(image_id: str, image_format: str) -> str:

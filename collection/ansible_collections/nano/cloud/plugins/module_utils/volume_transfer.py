@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A volume's content from one host's libvirt to another's, holes left out."""
+"""A volume's content through libvirt's streams: to another host's, or to us and from us."""
 
 from __future__ import annotations
 
@@ -64,3 +64,36 @@ def _stream(
                 data = data[writing.send(data) :]
         reading.finish()
         writing.finish()
+
+
+def read_volume(host: LibvirtHost, volume: Volume) -> bytes:
+    """All of a small volume.
+
+    :raises CloudError: libvirt refused or went away.
+    """
+    parts = []
+    with translated(f"read volume {volume.name}"):
+        stream = host.new_stream()
+        volume.download(stream)
+        while True:
+            data = stream.recvFlags(_CHUNK_BYTES, flags("STREAM_RECV_STOP_AT_HOLE"))
+            if data == _HOLE:
+                data = bytes(stream.recvHole())
+            if not data:
+                break
+            parts.append(data)
+        stream.finish()
+    return b"".join(parts)
+
+
+def write_volume(host: LibvirtHost, volume: Volume, content: bytes) -> None:
+    """Fill a volume of that size.
+
+    :raises CloudError: libvirt refused or went away.
+    """
+    with translated(f"write volume {volume.name}"):
+        stream = host.new_stream()
+        volume.upload(stream)
+        while content:
+            content = content[stream.send(content[:_CHUNK_BYTES]) :]
+        stream.finish()

@@ -19,14 +19,19 @@ class VolumeSpec:
     backing_format: str = ""
 
 
-def build(spec: VolumeSpec) -> str:
-    """The XML to create a volume: nothing allocated beforehand, modern qcow2."""
+def build(spec: VolumeSpec, private: bool = False) -> str:
+    """The XML to create a volume: nothing allocated beforehand, modern qcow2.
+
+    ``private`` says what is libvirt's habit anyway: only its owner reads the file.
+    """
     root = element("volume", type="file")
     add(root, "name", spec.name)
     add(root, "capacity", str(spec.size_bytes), unit="bytes")
     add(root, "allocation", "0", unit="bytes")
     target = add(root, "target")
     add(target, "format", type=spec.format)
+    if private:
+        add(add(target, "permissions"), "mode", "0600")
     if spec.format == "qcow2":
         add(target, "compat", "1.1")
     if spec.backing_path:

@@ -101,6 +101,28 @@ EXAMPLES = r"""
     tpm: true
     security_policy: desktops
 
+- name: A guest that sets itself up at its first start
+  nano.cloud.guest:
+    name: admin.web2
+    cores: 2
+    memory_bytes: 2147483648
+    disks:
+      - size_bytes: 21474836480
+        image: debian-12
+      - size_bytes: 53687091200
+    cloud_init:
+      hostname: web2
+      users:
+        - name: debian
+          password: "{{ web2_password }}"
+          ssh_keys: ["{{ lookup('file', '~/.ssh/id_ed25519.pub') }}"]
+          sudo: true
+      network:
+        addresses: [192.0.2.7/24]
+        gateways: [192.0.2.1]
+        dns: [192.0.2.53]
+      data_path: /srv
+
 - name: Remove it, even if it runs
   nano.cloud.guest:
     name: admin.web1

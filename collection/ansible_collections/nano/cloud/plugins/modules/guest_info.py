@@ -122,6 +122,9 @@ guests:
     security_policy:
       description: Policy of the first network card, empty for none of ours.
       type: str
+    cloud_init:
+      description: Whether it has a medium for cloud-init. What that says is not told.
+      type: bool
     firmware:
       description: V(bios) or V(uefi).
       type: str

@@ -125,6 +125,7 @@ def specs(draw: st.DrawFn) -> GuestSpec:
             draw(st.sampled_from(constants.LINK_STATES)),
         ),
         security_policy=draw(st.sampled_from(["", "web", "data.base-1"])),
+        cloud_init_pool=draw(st.sampled_from(["", "default", "fast-1"])),
         firmware=firmware,
         secure_boot=draw(st.booleans()) if firmware == "uefi" else False,
         tpm=draw(st.booleans()),

@@ -88,6 +88,7 @@ OTHERS: dict[str, Any] = {
     "network.model": "e1000",
     "network.link": "down",
     "security_policy": "web",
+    "cloud_init_pool": "fast",
     "firmware": "bios",
     "secure_boot": True,
     "tpm": True,

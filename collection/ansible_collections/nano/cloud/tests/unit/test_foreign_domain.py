@@ -49,6 +49,7 @@ def edits(found: GuestSpec) -> dict[str, dict[str, Any]]:
         "mac": {"network": dataclasses.replace(network, mac="52:54:00:00:00:01")},
         "link": {"network": dataclasses.replace(network, link="down")},
         "security_policy": {"security_policy": "web"},
+        "cloud_init": {"cloud_init_pool": "default"},
         "tpm": {"tpm": False},
         "firmware": {"firmware": "bios"},
         "secure_boot": {"secure_boot": True},

@@ -12,7 +12,7 @@ from ansible_collections.nano.cloud.plugins.module_utils.errors import InvalidIn
 from ansible_collections.nano.cloud.plugins.module_utils.media_spec import media_request
 
 DOMAIN = """<domain><devices>
-<disk type='volume' device='cdrom'><source pool='default' volume='g_seed.iso'/>
+<disk type='volume' device='cdrom'><source pool='default' volume='g_ci.iso'/>
 <target dev='hdb' bus='ide'/></disk>
 <disk type='file' device='cdrom'><driver name='qemu' type='raw'/>
 <source file='/isos/a.iso' index='1'/><backingStore/><target dev='hda' bus='ide'/>
@@ -24,7 +24,7 @@ def test_the_users_drive_is_changed_and_nothing_else() -> None:
     assert drive_xml.medium(DOMAIN) == "/isos/a.iso"
     xml, drive = drive_xml.with_medium(DOMAIN, "/isos/b & c.iso")
     assert drive_xml.medium(xml) == "/isos/b & c.iso"
-    assert "g_seed.iso" in xml
+    assert "g_ci.iso" in xml
     assert "<foreign" in drive
     assert "index" not in drive
     empty, drive = drive_xml.with_medium(xml, "")
