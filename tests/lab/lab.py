@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.lab import network as networks
 from tests.lab.cache import exclusive, prune, remove_tree
 from tests.lab.cell import Cell, remove_container_traces
+from tests.lab.cloud_image import cloud_image, current_cloud_image
 from tests.lab.commands import Progress
 from tests.lab.control_groups import groups_named, kill_groups, processes_in, remove_groups
 from tests.lab.dhcp import GuestLan
@@ -143,6 +144,11 @@ class Lab:
     def image_all_drivers_iso(self) -> Path:
         """The same with drivers for e1000, rtl8139 and SATA too; boots in twice the time."""
         return guest_image(self.progress, ALL_DRIVERS).iso
+
+    @property
+    def cloud_image_qcow2(self) -> Path:
+        """A real Debian with cloud-init, the guest agent and ssh, built on first use."""
+        return cloud_image(self.progress)
 
     # -- up -----------------------------------------------------------------------------------
 
@@ -313,7 +319,7 @@ class Lab:
     def prune(self) -> list[Path]:
         """Delete cached trees and images of older recipes; returns what was deleted."""
         check_user()
-        return prune([current_root_filesystem(), *current_guest_images()])
+        return prune([current_root_filesystem(), *current_guest_images(), current_cloud_image()])
 
     # -- status -------------------------------------------------------------------------------
 

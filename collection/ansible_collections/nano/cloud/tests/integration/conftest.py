@@ -75,6 +75,18 @@ def image(site: Site, web: tuple[str, Path]) -> Iterator[dict[str, Any]]:
     assert site.run("image", id="tiny", state="absent").get("changed")
 
 
+@pytest.fixture(scope="module")
+def cloud_image(site: Site, web: tuple[str, Path]) -> Iterator[str]:
+    """The id of a real Debian cloud image on the first cell. It takes minutes to start."""
+    url, folder = web
+    (folder / "debian.qcow2").symlink_to(site.lab.cloud_image_qcow2)
+    site.run("image", id="debian", state="absent")
+    made = site.run("image", id="debian", url=f"{url}/debian.qcow2", wait_seconds=240)
+    assert made["image"]["ready"], made
+    yield "debian"
+    assert site.run("image", id="debian", state="absent").get("changed")
+
+
 @pytest.fixture
 def guest_id(site: Site) -> Iterator[str]:
     """An id; whatever the test made of it is removed, and nothing of it is left."""
