@@ -13,6 +13,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
+from nano_api.address_pools import service as address_pools
 from nano_api.cells.tables import Cell
 from nano_api.clock import now
 from nano_api.cloud import Cloud
@@ -39,6 +40,11 @@ REGISTERED = {
     "guest_disk_found": {"guests": [{"id": GUEST, "disks": [{"number": 0}]}]},
     "guest_create_made": {"guest": {"id": GUEST}},
     "guests_create_made": {"results": [{"failed": False, "id": GUEST}]},
+    "guests_create_leases": {GUEST: {"mac": "00:16:3e:00:00:01", "address": "192.0.2.7/24"}},
+    "guests_create_failed": [GUEST],
+    "guests_delete_leases": {GUEST: {"mac": "00:16:3e:00:00:01"}},
+    "guests_delete_gone": [GUEST],
+    "guest_migrate_target": "c1",
     "guests_create_image": {"id": "image-1", "path": "/file", "format": "qcow2"},
     "guests_create_ready": [GUEST],
     "guests_delete_policy": GUEST,
@@ -217,7 +223,11 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
                     "tablet": "usb",
                 },
                 image_id="image-1",
-                modules=["qemu"],
+                modules=["qemu", "cloud-init"],
+                allocated_address="192.0.2.7/24",
+                admin_name="admin",
+                admin_secret_sealed=cloud.secrets.seal("secret"),
+                cloud_init={"root_enabled": True, "data_path": "/opt/data"},
                 policy={"default_action": "reject", "rules": []},
                 limits={"cpu_priority": "low", "disk_limits": {"read_iops_sec": 9}},
                 auto_start=True,
@@ -229,6 +239,13 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         session.add(
             GuestDefinition(cell="c1", guest_id=GUEST, name="n", xml="<domain/>", seen_at=now())
         )
+        address_pools.create(
+            session, "lan", gateway="192.0.2.1", dns=["192.0.2.53"], provider="dhcp"
+        )
+        address_pools.add_range(
+            session, "lan", "internal", "192.0.2.7", end="192.0.2.7", netmask="255.255.255.0"
+        )
+        address_pools.allocate(session, "lan", GUEST)
     yield cloud
     cloud.database.close()
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from nano_api.clock import wire_time
 from nano_api.envelope import WireModel
+from nano_api.guests.cloud_init import CloudInitIn
 from nano_api.guests.limits import QosIn, QosOut
 from nano_api.guests.reading import GuestView
 from nano_api.guests.service import GuestOrder
@@ -175,6 +176,7 @@ class GuestSpecification(WireModel):
     from_image: str = Field("", description="id of a disk image")
     template: str = Field("", description="id of a template")
     modules: list[str] = Field(default_factory=list)
+    cloud_init: CloudInitIn | None = None
     qos: QosIn | None = None
     security_policy_group: str = Field("", description="id of a group whose rules are copied")
 
@@ -194,6 +196,7 @@ class GuestSpecification(WireModel):
             modules=self.modules,
             qos=self.qos,
             policy_group=self.security_policy_group,
+            cloud_init=self.cloud_init,
         )
 
 

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from nano_api.address_pools import service as address_pools
 from nano_api.cloud import Cloud
 from nano_api.compute_pools import service as compute_pools
-from nano_api.errors import CloudError, Conflict, InvalidInput, JobFailed, NotFound, Unsupported
-from nano_api.guests import allocation
+from nano_api.errors import CloudError, Conflict, InvalidInput, JobFailed, NotFound
+from nano_api.guests import allocation, cloud_init
+from nano_api.guests.cloud_init import CloudInitIn
 from nano_api.guests.limits import QosIn, all_limits
 from nano_api.guests.scheduling import Demand, pick_cell
 from nano_api.guests.tables import Guest
@@ -29,7 +30,7 @@ from nano_api.security_policies import service as policy_groups
 from nano_api.settings import Settings
 from nano_api.templates import service as templates
 
-MODULES = ("qemu", "cloud-init")
+MODULES = ("qemu", cloud_init.MODULE)
 _SMALLEST_MEMORY_BYTES = 16 << 20
 _SMALLEST_DISK_BYTES = 1 << 20
 _MOST_DISKS = 8
@@ -52,6 +53,7 @@ class GuestOrder:
     modules: Sequence[str]
     qos: QosIn | None = None
     policy_group: str = ""
+    cloud_init: CloudInitIn | None = None
 
 
 def create(
@@ -77,6 +79,7 @@ def place(session: Session, cloud: Cloud, order: GuestOrder) -> Guest:
     policy = _policy(session, order.policy_group)
     pool = compute_pools.get(session, order.pool)
     template = templates.get_template(session, order.template_id)
+    setup = cloud_init.setup_of(order.cloud_init, list(order.modules), template)
     full_name = f"{order.group}.{order.name}"
     _check_name_is_free(session, order.pool, full_name)
     if order.image_id:
@@ -106,14 +109,16 @@ def place(session: Session, cloud: Cloud, order: GuestOrder) -> Guest:
             "tablet": template.tablet,
         },
         image_id=order.image_id or None,
-        modules=list(order.modules),
+        modules=_modules(order, setup is not None),
         limits=limits,
         policy=policy,
         auto_start=order.auto_start,
         mac=allocation.free_mac(session),
         display_port=allocation.free_display_port(session, cell),
         monitor_secret_sealed=cloud.secrets.seal(allocation.new_monitor_secret()),
-        admin_name=template.admin,
+        admin_name=setup.admin_name if setup else template.admin,
+        admin_secret_sealed=cloud.secrets.seal(setup.admin_secret) if setup else None,
+        cloud_init=setup.stored if setup else {},
     )
     session.add(guest)
     session.flush()
@@ -222,10 +227,6 @@ def _check(order: GuestOrder, settings: Settings) -> None:
     for module in order.modules:
         if module not in MODULES:
             raise InvalidInput(f"invalid module '{module[:80]}'", field="modules")
-    if "cloud-init" in order.modules:
-        raise Unsupported(
-            "module 'cloud-init' is not available yet; leave it out of 'modules'", field="modules"
-        )
 
 
 def check_cores(cores: int, settings: Settings) -> None:
@@ -259,6 +260,12 @@ def _check_name_is_free(session: Session, pool: str, name: str) -> None:
         session.flush()
         return
     raise Conflict(f"instance '{name}' already exists in pool '{pool}'", name=name, pool=pool)
+
+
+def _modules(order: GuestOrder, with_cloud_init: bool) -> list[str]:
+    """The modules, with the one that the order's other fields ask for."""
+    added = [cloud_init.MODULE] if with_cloud_init else []
+    return list(dict.fromkeys([*order.modules, *added]))
 
 
 def _policy(session: Session, group_id: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from nano_api.address_pools import service as address_pools
 from nano_api.cloud import Cloud
+from nano_api.guests import addresses
 from nano_api.guests.tables import Guest
 from nano_api.jobs.progress import Failure, Step
 from nano_api.jobs.tables import Job
@@ -44,11 +45,15 @@ def create_variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
     specifications: dict[str, list[dict[str, Any]]] = defaultdict(list)
     start: dict[str, list[str]] = defaultdict(list)
     images: set[tuple[str, str]] = set()
-    secrets = []
+    leases: dict[str, dict[str, Any]] = defaultdict(dict)
+    secrets: list[str] = []
     for guest in _guests(session, job):
-        specification, password = guest_specification(session, cloud, guest)
+        specification, hidden = guest_specification(session, cloud, guest)
         specifications[guest.cell].append(specification)
-        secrets.append(password)
+        secrets += hidden
+        lease = addresses.lease_of(session, guest)
+        if lease is not None:
+            leases[guest.cell][guest.id] = lease
         if guest.auto_start:
             start[guest.cell].append(guest.id)
         if guest.image_id:
@@ -62,6 +67,7 @@ def create_variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
         "nano_guests": dict(specifications),
         "nano_images": sources,
         "nano_start": dict(start),
+        "nano_leases": dict(leases),
         "nano_force": True,  # settling removes those that run already too
         "nano_fail_at_end": False,
     }
@@ -69,9 +75,13 @@ def create_variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
 
 
 def variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
-    """Each cell's guests, how hard to try, and the policies that go with them."""
+    """Each cell's guests, how hard to try, and the policies and leases that go with them."""
     policies: dict[str, list[str]] = defaultdict(list)
+    leases: dict[str, dict[str, Any]] = defaultdict(dict)
     for guest in _guests(session, job):
+        lease = addresses.lease_to_remove(guest)
+        if lease is not None:
+            leases[guest.cell][guest.id] = lease
         if guest.policy:
             policies[guest.cell].append(guest.id)
     by_cell: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -83,6 +93,7 @@ def variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
             "nano_power_state": "stopped",
             "nano_force": bool(job.parameters.get("force", False)),
             "nano_policies": dict(policies),
+            "nano_leases": dict(leases),
             "nano_timeout_seconds": cloud.settings.stop_timeout_seconds,
             "nano_fail_at_end": False,
         }

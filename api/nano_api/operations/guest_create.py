@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from nano_api.address_pools import service as address_pools
 from nano_api.cloud import Cloud
-from nano_api.guests import policies
+from nano_api.guests import addresses, policies
 from nano_api.guests.tables import Guest
 from nano_api.jobs.progress import Failure
 from nano_api.jobs.tables import Job
@@ -23,7 +23,7 @@ from nano_api.operations.guest_variables import guest_specification, image_sourc
 def variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
     """The guest's specification and, when it has one, where the cell gets its image."""
     guest = session.get_one(Guest, job.subject_id)
-    specification, password = guest_specification(session, cloud, guest)
+    specification, secrets = guest_specification(session, cloud, guest)
     found: dict[str, Any] = {
         "nano_guest": specification,
         "nano_start": guest.auto_start,
@@ -31,7 +31,9 @@ def variables(session: Session, cloud: Cloud, job: Job) -> RunVariables:
     }
     if guest.policy:
         found["nano_policy"] = policies.module_options(guest.id, guest.policy)
-    secrets = [password]
+    lease = addresses.lease_of(session, guest)
+    if lease is not None:
+        found["nano_leases"] = [lease]
     if guest.image_id:
         found["nano_image"], ticket = image_source(session, cloud, guest.image_id, guest.pool)
         secrets.append(ticket)

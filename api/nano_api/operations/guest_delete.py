@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from nano_api.address_pools import service as address_pools
 from nano_api.cloud import Cloud
+from nano_api.guests import addresses
 from nano_api.guests.tables import Guest
 from nano_api.jobs.tables import Job
 from nano_api.operations.base import Operation, Outcome, RunVariables, result_of
@@ -22,8 +23,12 @@ def variables(session: Session, _cloud: Cloud, job: Job) -> RunVariables:
         "nano_guest": {"id": job.subject_id},
         "nano_force": bool(job.parameters.get("force", False)),
     }
-    if session.get_one(Guest, job.subject_id).policy:
-        found["nano_policy"] = {"name": job.subject_id}
+    guest = session.get_one(Guest, job.subject_id)
+    if guest.policy:
+        found["nano_policy"] = {"name": guest.id}
+    lease = addresses.lease_to_remove(guest)
+    if lease is not None:
+        found["nano_leases"] = [lease]
     return RunVariables(found)
 
 

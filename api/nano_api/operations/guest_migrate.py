@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from nano_api.cloud import Cloud
+from nano_api.guests import addresses
 from nano_api.guests.tables import Guest
 from nano_api.jobs.progress import Step
 from nano_api.jobs.tables import Job
@@ -19,12 +20,13 @@ _MIGRATE = Playbook("guest_migrate.yml", (Step(_MOVE, 100),), _READ_BACK)
 _CANCEL = Playbook("guest_migrate_cancel.yml", (Step("End the migration", 100),), _READ_BACK)
 
 
-def variables(_session: Session, _cloud: Cloud, job: Job) -> RunVariables:
-    """The guests, each with its target and its display's port there."""
-    wanted = [
-        {name: each[name] for name in ("id", "cell", "display_port")}
-        for each in job.parameters["guests"]
-    ]
+def variables(session: Session, _cloud: Cloud, job: Job) -> RunVariables:
+    """The guests, each with its target, its display's port there, and its address."""
+    wanted = []
+    for each in job.parameters["guests"]:
+        guest = {name: each[name] for name in ("id", "cell", "display_port")}
+        lease = addresses.lease_of(session, session.get_one(Guest, each["id"]))
+        wanted.append({**guest, "lease": lease} if lease is not None else guest)
     return RunVariables({"nano_source_cell": job.parameters["source"], "nano_guests": wanted})
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from nano_api import API_PREFIX
 from nano_api.cloud import Cloud
+from nano_api.guests import addresses, cloud_init
 from nano_api.guests.options import wanted_options
 from nano_api.guests.tables import Guest
 from nano_api.images.service import get_ready_image, ticket_purpose
@@ -16,8 +17,10 @@ from nano_api.images.tables import Kind
 from nano_api.storage_pools import placement
 
 
-def guest_specification(session: Session, cloud: Cloud, guest: Guest) -> tuple[dict[str, Any], str]:
-    """Options of ``nano.cloud.guest`` for a new guest, and the secret that is among them."""
+def guest_specification(
+    session: Session, cloud: Cloud, guest: Guest
+) -> tuple[dict[str, Any], list[str]]:
+    """Options of ``nano.cloud.guest`` for a new guest, and the secrets that are among them."""
     password = cloud.secrets.open(guest.monitor_secret_sealed)
     disks: list[dict[str, Any]] = [{"size_bytes": size} for size in guest.disks]
     if guest.image_id:
@@ -31,7 +34,11 @@ def guest_specification(session: Session, cloud: Cloud, guest: Guest) -> tuple[d
     shared = placement.disk_pool(session, guest.pool)
     if shared is not None:
         specification |= {"pool": shared, "image_pool": shared}
-    return specification, password
+    if not guest.cloud_init:
+        return specification, [password]
+    network = addresses.static_network(session, guest)
+    specification["cloud_init"], secret = cloud_init.module_options(cloud, guest, network)
+    return specification, [password, secret]
 
 
 def image_source(
