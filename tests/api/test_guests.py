@@ -168,7 +168,6 @@ REFUSED = [
     ({"disks": "1"}, "invalid value for 'disks'"),
     ({"disks": [10**30]}, "disks"),
     ({"modules": ["telnet"]}, "invalid module 'telnet'"),
-    ({"modules": ["cloud-init"]}, "module 'cloud-init' is not available yet"),
     ({"auto_start": "yes"}, "invalid value for 'auto_start'"),
     ({"memory": 3 * GIB}, "no cell has enough memory"),
     ({"disks": [GIB] * 8, "memory": GIB}, None),
