@@ -38,11 +38,18 @@ TIMEOUT 0
 LABEL cloud
   KERNEL /vmlinuz
   INITRD /initrd.img
-  APPEND root=LABEL={_LABEL} ro console=tty0 console=ttyS0,115200 quiet mitigations=off
+  APPEND root=LABEL={_LABEL} ro console=tty0 console=ttyS0,115200 quiet mitigations=off \
+systemd.service_watchdogs=no
 """
 CLOUD_CONFIG = """\
 # Which data sources are looked for: the others wait for networks that a lab has not.
 datasource_list: [ NoCloud, None ]
+"""
+# On an emulated processor that others use too nothing is late that comes at all.
+PATIENCE = """\
+[Manager]
+DefaultTimeoutStartSec=20min
+DefaultDeviceTimeoutSec=20min
 """
 # Raised when the code below changes what it makes.
 RECIPE_VERSION = 1
@@ -58,6 +65,7 @@ def recipe() -> dict[str, object]:
         "disk_bytes": DISK_BYTES,
         "menu": BOOT_MENU,
         "cloud": CLOUD_CONFIG,
+        "patience": PATIENCE,
     }
 
 
@@ -108,6 +116,9 @@ def _customise(tree: Path) -> None:
     """Make it an image: nothing in it belongs to one machine, and the console is the serial one."""
     (tree / "etc/fstab").write_text(f"LABEL={_LABEL} / ext4 errors=remount-ro 0 1\n")
     (tree / "etc/cloud/cloud.cfg.d/95_lab.cfg").write_text(CLOUD_CONFIG)
+    patience = tree / "etc/systemd/system.conf.d/lab.conf"
+    patience.parent.mkdir(exist_ok=True)
+    patience.write_text(PATIENCE)
     run(["systemctl", f"--root={tree}", "mask", *MASKED])
     for key in (tree / "etc/ssh").glob("ssh_host_*"):
         key.unlink()

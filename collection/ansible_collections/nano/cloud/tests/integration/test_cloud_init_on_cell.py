@@ -22,7 +22,7 @@ from ansible_collections.nano.cloud.tests.integration.site import (
 pytestmark = pytest.mark.lab
 
 # An emulated processor, shared with whatever else the machine does.
-BOOT_SECONDS = 900
+BOOT_SECONDS = 1200
 PASSWORD = "Wide-7-open $HOME"
 
 
