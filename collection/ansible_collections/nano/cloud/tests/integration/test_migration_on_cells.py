@@ -28,7 +28,7 @@ def guest(site: Site, other_site: Site, image: dict[str, Any], guest_id: str) ->
     """A guest with two disks, the first on an image that the other cell does not have."""
     assert image["ready"]
     disks = [{"size_bytes": 2 * GIB, "image": "tiny"}, {"size_bytes": 64 * MIB}]
-    made = site.run("guest", **basis(guest_id, disks=disks, auto_start=True))
+    made = site.run("guest", **basis(guest_id, disks=disks, auto_start=True, cloud_init={}))
     assert "error" not in made, made
     yield guest_id
     other_site.run("guest", id=guest_id, state="absent", force=True)
