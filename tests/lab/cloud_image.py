@@ -44,6 +44,9 @@ systemd.service_watchdogs=no
 CLOUD_CONFIG = """\
 # Which data sources are looked for: the others wait for networks that a lab has not.
 datasource_list: [ NoCloud, None ]
+# There are no locales to choose from, and the keys are not of interest to a console.
+locale: false
+ssh: { emit_keys_to_console: false }
 """
 # On an emulated processor that others use too nothing is late that comes at all.
 PATIENCE = """\
