@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,9 +50,15 @@ class Reply:
 class NanoClient:
     """Talks to one API."""
 
-    def __init__(self, url: str, timeout_seconds: float = 150, credential: str = "") -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_seconds: float = 150,
+        credential: str = "",
+        trusted: ssl.SSLContext | bool = True,
+    ) -> None:
         self._http = httpx.Client(
-            base_url=f"{url}/api/v1", timeout=timeout_seconds, trust_env=False
+            base_url=f"{url}/api/v1", timeout=timeout_seconds, trust_env=False, verify=trusted
         )
         if credential:
             self._http.headers["Nano-Session"] = credential

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from nano_api.address_pools.router import router as address_pools
 from nano_api.batches.router import router as batches
+from nano_api.cells.maintenance_router import router as maintenance
 from nano_api.cells.router import router as cells
 from nano_api.compute_pools.router import router as compute_pools
 from nano_api.consoles.router import router as consoles
@@ -35,6 +36,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     system,
     compute_pools,
     cells,
+    maintenance,
     storage_pools,
     status,
     address_pools,

@@ -51,7 +51,7 @@ REAL_ONLY = {
     "DELETE /guests/{}/security_policy/rules/{}",
     "PUT /guests/{}/security_policy/rules/{}/order",
 }
-OURS = ("/jobs", "/tokens")
+OURS = ("/jobs", "/tokens", "/cells")
 
 #: User → the menus of its group; the group is called as the user.
 CAST = {

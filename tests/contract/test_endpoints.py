@@ -38,6 +38,9 @@ OURS = (
     ("GET", "/jobs/{id}/events"),
     ("GET", "/jobs/{id}/log"),
     ("GET", "/guests/{id}/serial_log"),
+    ("GET", "/cells/{cell}/maintenance"),
+    ("POST", "/cells/{cell}/maintenance"),
+    ("DELETE", "/cells/{cell}/maintenance"),
 )
 
 

@@ -76,3 +76,24 @@ def test_running_and_stopped_guests_move(service: Service, image: str) -> None:
     client.call("DELETE", f"/instances/{ids[0]}", {"force": True})
     for guest_id in ids:
         client.call("DELETE", f"/guests/{guest_id}")
+
+
+@pytest.mark.usefixtures("clean_cells")
+def test_a_cell_is_emptied_and_comes_back(service: Service, image: str) -> None:
+    client = service.client
+    ids = [client.create_guest(service.order(f"leaves-{n}", from_image=image))[0] for n in (1, 2)]
+    cells = {client.wait_for_guest(guest_id)["cell"] for guest_id in ids}
+    source = sorted(cells)[0]
+    client.call("POST", f"/instances/{ids[0]}")
+    begun = client.call("POST", f"/cells/{source}/maintenance")
+    assert begun.status == 202
+    ended(service, begun.data["job"])
+    found = client.get(f"/cells/{source}/maintenance")
+    assert (found["empty"], found["enabled"], found["guests"]) == (True, False, [])
+    assert all(states(service, guest_id)[source] == "" for guest_id in ids)
+    assert "running" in states(service, ids[0]).values()
+    client.call("DELETE", f"/cells/{source}/maintenance")
+    assert client.get(f"/compute_pool_cells/{POOL}/{source}")["enabled"] is True
+    client.call("DELETE", f"/instances/{ids[0]}", {"force": True})
+    for guest_id in ids:
+        client.call("DELETE", f"/guests/{guest_id}")

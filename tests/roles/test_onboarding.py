@@ -20,6 +20,7 @@ pytestmark = pytest.mark.lab
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ONBOARD = CHECKOUT / "playbooks/cell_onboard.yml"
+REMOVE = CHECKOUT / "playbooks/cell_remove.yml"
 HOST_PART = """\
 - name: Prepare the hosts
   hosts: cells
@@ -195,6 +196,37 @@ def test_a_guest_migrates_there_and_back_without_a_prompt(bench: Bench) -> None:
     bench.shell(one, "virsh destroy wanderer && virsh undefine wanderer")
 
 
+def test_guests_and_filters_come_back_after_a_restart_in_order(bench: Bench) -> None:
+    cell = bench.cells[0]
+    guest = DISKLESS_GUEST.replace("wanderer", "resident")
+    bench.shell(cell, f"cat > /root/guest.xml << 'X'\n{guest}X\nvirsh define /root/guest.xml")
+    # It has no system that could answer when it is asked to end.
+    bench.shell(
+        cell, "sed -i s/SHUTDOWN_TIMEOUT=.*/SHUTDOWN_TIMEOUT=1/ /etc/default/libvirt-guests"
+    )
+    bench.shell(cell, "virsh start resident; systemd-run --on-active=1 systemctl poweroff")
+    deadline = time.monotonic() + 120
+    while cell.is_running():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    bench.lab.heal("cell1")
+    while "running" not in bench.shell(cell, "virsh domstate resident"):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    for program in ("iptables", "ip6tables"):
+        rules = bench.shell(cell, f"{program} -S | grep nano-cloud")
+        assert [line.split()[-1] for line in rules.splitlines()] == [
+            "libvirt-host-in",
+            "libvirt-in",
+            "libvirt-out",
+            "libvirt-in-post",
+        ]
+    refused = bench.play(REMOVE, "-e", "nano_cell=cell1")
+    assert refused.status != 0
+    assert "cell1 still has 1 guests (resident)" in refused.text
+    bench.shell(cell, "virsh destroy resident; virsh undefine resident; rm /root/guest.xml")
+
+
 def test_a_new_cell_is_introduced_to_the_others(bench: Bench) -> None:
     """A run limited to one cell makes it known to the cell outside of the run."""
     one, two = bench.cells
@@ -296,3 +328,18 @@ def test_the_nic_under_the_connection_moves_or_comes_back(bench: Bench) -> None:
     bench.lab.heal("cell1")
     assert addresses(bench, one, "br1") == here["cell1"]
     assert bench.play(bench.host_part, *values).changed == {"cell1": 0, "cell2": 0}
+
+
+def test_a_cell_becomes_a_plain_host_again(bench: Bench) -> None:
+    cell = bench.cells[0]
+    removed = bench.play(REMOVE, "-e", "nano_cell=cell1")
+    assert removed.status == 0, removed.output
+    assert "cell1 is no cell any more" in removed.text
+    assert bench.shell(cell, "virsh pool-list --all --name") == ""
+    gone = "/var/lib/libvirt/nano-images /usr/local/lib/nano-cloud /etc/sysctl.d/60-nano-cloud.conf"
+    assert bench.shell(cell, f"ls -d {gone} 2> /dev/null || true") == ""
+    assert bench.shell(cell, "grep -c nano-cloud /etc/default/libvirt-guests || true") == "0"
+    assert bench.shell(cell, "cat /sys/class/net/br1/operstate") == "up"
+    strangers = "grep -c '# nano-cloud cell1' /root/.ssh/authorized_keys || true"
+    assert bench.shell(bench.cells[1], strangers) == "0"
+    assert bench.play(REMOVE, "-e", "nano_cell=cell1").changed["cell1"] == 0

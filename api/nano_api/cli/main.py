@@ -35,13 +35,17 @@ def _options(
 @app.command()
 def serve(
     data: Annotated[
-        Path, typer.Option(help="Folder of the database, images, keys and logs; made if missing.")
+        Path,
+        typer.Option(
+            envvar="NANO_DATA",
+            help="Folder of the database, images, keys and logs; made if missing.",
+        ),
     ],
     inventory: Annotated[
         Path | None,
         typer.Option(help="Ansible inventory (file or folder); its group 'cells' are our hosts."),
     ] = None,
-    port: Annotated[int, typer.Option(help="TCP port to listen on.")] = 5870,
+    port: Annotated[int | None, typer.Option(help="TCP port to listen on. Default: 5870.")] = None,
     bind: Annotated[
         list[str] | None,
         typer.Option(help="Address to listen on; may be given again. Default: 127.0.0.1."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from nano_api.clock import now
 from nano_api.cloud import Cloud
 from nano_api.errors import Conflict, InvalidInput, NotFound, Unsupported
 from nano_api.guests import allocation
-from nano_api.guests.scheduling import Demand, pick_cell
+from nano_api.guests.scheduling import Candidate, Demand, pick_cell
 from nano_api.guests.tables import Guest
 from nano_api.jobs import service as jobs
 from nano_api.jobs.service import Lock, Requester, Subject
@@ -50,32 +51,34 @@ def begin(
     if not source.alive:
         raise Conflict(f"cell '{source.name}' does not answer: its guests cannot move")
     guests = _guests(session, source, guest_ids)
-    placed: list[dict[str, Any]] = [
-        {
-            "id": guest.id,
-            "name": guest.name,
-            "cell": _target(session, cloud, source, guest, target_cell).name,
-        }
-        for guest in guests
-    ]
+    targets = Targets(session, cloud, source)
+    placed = [(guest, targets.of(guest, target_cell)) for guest in guests]
+    return submit(session, source, placed, requester)
+
+
+def submit(
+    session: Session, source: Cell, placed: Sequence[tuple[Guest, str]], requester: Requester
+) -> Job:
+    """Submit the job that moves guests of a cell, each to the cell that was found for it."""
+    wanted: list[dict[str, Any]] = []
     taken: dict[str, set[int]] = {}
-    for each in placed:
-        used = taken.setdefault(each["cell"], set())
-        port = allocation.free_display_port(session, each["cell"], used)
+    for guest, cell in placed:
+        used = taken.setdefault(cell, set())
+        port = allocation.free_display_port(session, cell, used)
         used.add(port)
-        each["display_port"] = port
+        wanted.append({"id": guest.id, "name": guest.name, "cell": cell, "display_port": port})
     return jobs.submit(
         session,
         OPERATION,
-        subject=Subject("migration", str(uuid.uuid4()), f"{len(placed)} guests"),
+        subject=Subject("migration", str(uuid.uuid4()), f"{len(wanted)} guests"),
         cells=[source.name, *sorted(taken)],
         requester=requester,
-        parameters={"source": source.name, "guests": placed},
+        parameters={"source": source.name, "guests": wanted},
         locks=[
-            *(Lock("guest", guest.id) for guest in guests),
+            *(Lock("guest", guest.id) for guest, _cell in placed),
             *(
                 Lock(allocation.PORT_LOCK, allocation.port_id(each["cell"], each["display_port"]))
-                for each in placed
+                for each in wanted
             ),
         ],
     )
@@ -134,27 +137,60 @@ def _guests(session: Session, source: Cell, ids: Sequence[str]) -> list[Guest]:
     return [by_id[guest_id] for guest_id in wanted]
 
 
-def _target(session: Session, cloud: Cloud, source: Cell, guest: Guest, target_cell: str) -> Cell:
-    if not target_cell:
+class Targets:
+    """Where the guests of a cell go; each counts for the next one."""
+
+    def __init__(self, session: Session, cloud: Cloud, source: Cell) -> None:
+        self._session = session
+        self._cloud = cloud
+        self._source = source
+        self._coming: dict[str, Demand] = {}
+
+    def of(self, guest: Guest, target_cell: str = "") -> str:
+        """The cell that was named, else the one with most room.
+
+        :raises CloudError: the guest cannot go there, or nowhere
+        """
+        if target_cell:
+            return self._named(guest, target_cell)
         others = [
-            each for each in allocation.candidates(session, guest.pool) if each.name != source.name
+            self._as_it_will_be(each)
+            for each in allocation.candidates(self._session, guest.pool)
+            if each.name != self._source.name
         ]
         # On shared storage the disks are there already.
-        shared = placement.shared_storage(session, guest.pool) is not None
+        shared = placement.shared_storage(self._session, guest.pool) is not None
         demand = Demand(guest.cores, guest.memory_bytes, 1 if shared else sum(guest.disks))
-        return session.get_one(Cell, pick_cell(others, demand, cloud.settings.busy_cpu_percent))
-    cell = _cell(session, guest.pool, target_cell, "target_cell")
-    if cell.name == source.name:
-        raise InvalidInput("target_cell is the source cell itself", field="target_cell")
-    if not (cell.alive and cell.enabled):
-        state = "is disabled" if cell.alive else "does not answer"
-        raise Conflict(f"cell '{cell.name}' {state}: choose another target_cell", cell=cell.name)
-    storage = placement.shared_storage(session, guest.pool)
-    if storage is not None and not cell.storage_attached:
-        reason = cell.storage_problem or "not attached"
-        raise Conflict(
-            f"cell '{cell.name}' has not storage pool '{storage.name}' ({reason}): choose another"
-            " target_cell",
-            cell=cell.name,
+        name = pick_cell(others, demand, self._cloud.settings.busy_cpu_percent)
+        self._coming[name] = self._coming.get(name, Demand(0, 0, 0)).plus(demand)
+        return name
+
+    def _as_it_will_be(self, cell: Candidate) -> Candidate:
+        coming = self._coming.get(cell.name)
+        if coming is None:
+            return cell
+        return replace(
+            cell,
+            memory_available_bytes=max(0, cell.memory_available_bytes - coming.memory_bytes),
+            disk_available_bytes=max(0, cell.disk_available_bytes - coming.disk_bytes),
+            promised=cell.promised.plus(coming),
         )
-    return cell
+
+    def _named(self, guest: Guest, target_cell: str) -> str:
+        cell = _cell(self._session, guest.pool, target_cell, "target_cell")
+        if cell.name == self._source.name:
+            raise InvalidInput("target_cell is the source cell itself", field="target_cell")
+        if not (cell.alive and cell.enabled):
+            state = "is disabled" if cell.alive else "does not answer"
+            raise Conflict(
+                f"cell '{cell.name}' {state}: choose another target_cell", cell=cell.name
+            )
+        storage = placement.shared_storage(self._session, guest.pool)
+        if storage is not None and not cell.storage_attached:
+            reason = cell.storage_problem or "not attached"
+            raise Conflict(
+                f"cell '{cell.name}' has not storage pool '{storage.name}' ({reason}): choose "
+                "another target_cell",
+                cell=cell.name,
+            )
+        return cell.name
