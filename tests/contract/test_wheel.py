@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -53,3 +54,28 @@ def test_an_installed_service_finds_its_own_content(unpacked: Path) -> None:
         text=True,
     )
     assert done.stdout.split() == [str(unpacked / "nano_api/content/playbooks"), "True"], done
+
+
+def test_every_playbook_runs_from_an_installed_wheel(unpacked: Path, tmp_path: Path) -> None:
+    """Each finds its roles, templates and modules where the wheel has them."""
+    content = unpacked / "nano_api/content"
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text("cells: {hosts: {c1: {ansible_host: 192.0.2.1}}}\n")
+    playbooks = sorted(
+        str(path)
+        for path in (content / "playbooks").glob("*.yml")
+        if path.name != "awx.yml"  # its modules are those of another collection
+    )
+    values = {"nano_cell": "c1", "nano_source_cell": "c1", "nano_power_state": "running"}
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "--syntax-check"]
+    done = subprocess.run(
+        [*command, "-i", str(inventory), "-e", json.dumps(values), *playbooks],
+        cwd=tmp_path,
+        env={"ANSIBLE_CONFIG": str(content / "ansible.cfg"), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("playbook: ") == len(playbooks)
+    roles = sorted(path.name for path in (content / "roles").iterdir())
+    assert roles == sorted(path.name for path in (ROOT / "roles").iterdir())

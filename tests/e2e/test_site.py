@@ -97,7 +97,7 @@ def test_inventory_in_cloud_out(onboarded: Lab, described: Path) -> None:
 
     empty = PLAYBOOKS / "cell_maintenance.yml"
     begun = changes(ansible(empty, described, "-e", "nano_cell=cell1"))
-    assert begun["cell1"] >= 2
+    assert begun["cell1"] >= 1
     assert homes(onboarded, "site.mover") == {"cell2": "running"}
     assert list(homes(onboarded, "site.keeper")) == ["cell2"]
     assert changes(ansible(empty, described, "-e", "nano_cell=cell1"))["cell1"] == 0

@@ -26,6 +26,8 @@ DOWNLOADED = [
     "netcat-openbsd", "curl", "kmod", "procps", "iputils-ping", "ebtables", "xz-utils",
     "libvirt-daemon-config-network", "libvirt-daemon-config-nwfilter", "dmidecode",
     "swtpm", "swtpm-tools", "glusterfs-server", "nfs-kernel-server",
+    # for the role controller
+    "python3-venv", "openssl", "postgresql", "postgresql-client",
 ]  # fmt: skip
 # Units that would only take time from, or lock apt under, a test.
 MASKED = [
