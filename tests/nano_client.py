@@ -114,6 +114,14 @@ class NanoClient:
             self._reply(self._http.post(f"/{kind}_images/{image_id}/file/", files=files))
         return image_id
 
+    def download(self, path: str, part: str = "") -> tuple[bytes, str]:
+        """A file, or the part of it that a Range header names, and its signature."""
+        headers = {"Range": part} if part else {}
+        reply = self._http.get(path, headers=headers)
+        if reply.headers["Content-Type"] == "application/json":
+            self._reply(reply)
+        return reply.content, reply.headers["Signature"]
+
     def create_guest(self, order: dict[str, Any]) -> tuple[str, str]:
         """Ask for a guest; its id and the job's."""
         reply = self.call("POST", "/guests/", order)

@@ -54,7 +54,7 @@ async def authorize(connection: HTTPConnection) -> None:
         raise Forbidden("nobody may use this path: it has no rule of access")
     if access.public or (access.ticket and is_ticket(connection)):
         return
-    if access.ticket:
+    if access.ticket and connection.scope.get("method") in ("GET", "HEAD"):
         accept_cookie(connection)
     cloud: Cloud = connection.app.state.cloud
     fields = await _fields(connection, access)

@@ -207,7 +207,7 @@ TABLE: dict[str, Access] = {
     "GET /disk_images/{}": _own("disk_image"),
     "PUT /disk_images/{}": replace(_IMAGE, owner_field="owner"),
     "DELETE /disk_images/{}": _IMAGE,
-    "POST /disk_images/{}/file": _IMAGE,
+    "POST /disk_images/{}/file": replace(_IMAGE, ticket=True),
     "POST /disk_image_files/{}": _IMAGE,
     "GET /disk_images/{}/file": replace(_own("disk_image"), ticket=True),
     "GET /media_image_search": _SESSION,

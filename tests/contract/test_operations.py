@@ -75,6 +75,7 @@ PARAMETERS = {
     "guest_auth": {"user": "root", "password_sealed": ""},
     "guest_disk": {"position": 0, "state": "reset", "image": "image-1"},
     "guest_media": {"image": "media-1"},
+    "image_capture": {"image": "image-1"},
     "guest_policy": {
         "policy": {
             "default_action": "reject",

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import Body, FastAPI, Query, Request, Security
+from fastapi import Body, FastAPI, Query, Request, Response, Security
 from fastapi.responses import FileResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
@@ -16,7 +16,7 @@ from nano_api.cloud import Cloud, CurrentCloud
 from nano_api.envelope import Envelope, NanoRouter, reply
 from nano_api.errors import NotFound, Unauthenticated
 from nano_api.guests.service import guests_being_created_from
-from nano_api.images import service
+from nano_api.images import capturing, service
 from nano_api.images.importing import import_files
 from nano_api.images.schemas import (
     DOWNLOAD_REPLIES,
@@ -33,6 +33,7 @@ from nano_api.images.schemas import (
 from nano_api.images.store import ImageStore
 from nano_api.images.tables import Kind
 from nano_api.images.upload import receive_image, sweep_leftovers
+from nano_api.jobs.submitting import name_job, requester_of
 from nano_api.sessions.dependency import CurrentSession, identify, is_ticket
 
 
@@ -77,12 +78,21 @@ def _add_routes(router: NanoRouter, kind: Kind) -> None:
     @router.post(f"/{noun}s/", response_model=Envelope[NewImage], summary=f"Create a {what}")
     def create_image(
         cloud: CurrentCloud,
-        _caller: CurrentSession,
+        caller: CurrentSession,
+        response: Response,
         body: Annotated[CreateImageBody, Body(default_factory=CreateImageBody)],
     ) -> Any:
-        """An image without a file; upload one to its ``file/`` next."""
+        """An image without a file; upload one to its ``file/`` next.
+
+        Of a disk image with ``guest`` the file is made of that guest's system disk: 202, and GET
+        tells the progress.
+        """
         with cloud.database.transaction() as session:
-            image = service.create(session, kind, **body.model_dump())
+            image = service.create(session, kind, **body.model_dump(exclude={"guest"}))
+            if body.guest:
+                job = capturing.capture(session, image, body.guest, requester_of(caller))
+                name_job(response, job)
+                response.status_code = 202
         return reply({"id": image.id})
 
     @router.patch(f"/{noun}s/", response_model=Envelope[str], summary=f"Import {what}s")
@@ -105,8 +115,14 @@ def _add_routes(router: NanoRouter, kind: Kind) -> None:
         """One image, with the progress of its upload."""
         with cloud.database.reading() as session:
             image = service.get_image(session, kind, image_id)
+        if image.error_message is not None:
+            with cloud.database.transaction() as session:
+                failure = service.take_failure(session, image_id)
+            if failure is not None:
+                raise failure
+        with cloud.database.reading() as session:
             received_bytes = ImageStore(cloud.settings.image_folder).received_bytes(image.id)
-            return reply(detail_of(image, received_bytes))
+            return reply(detail_of(image, received_bytes, capturing.percent_of(session, image)))
 
     @router.put(one, response_model=Envelope[str], summary=f"Change a {what}")
     def change_image(
@@ -129,10 +145,18 @@ def _add_routes(router: NanoRouter, kind: Kind) -> None:
         return reply()
 
     async def upload_file(
-        image_id: str, request: Request, cloud: CurrentCloud, _caller: CurrentSession
+        image_id: str,
+        request: Request,
+        cloud: CurrentCloud,
+        ticket: Annotated[HTTPAuthorizationCredentials | None, Security(_ticket_header)],
     ) -> Any:
         """Answers when the file is stored and was found to be safe. After a failure, repeat it."""
-        await receive_image(cloud, kind, image_id, request)
+        by_cell = ticket is not None and is_ticket(request)
+        if ticket is not None and by_cell:
+            _check_ticket(cloud, image_id, ticket.credentials, upload=True)
+        else:
+            await run_in_threadpool(identify, cloud, request)
+        await receive_image(cloud, kind, image_id, request, by_cell=by_cell)
         return reply()
 
     def download_file(
@@ -205,7 +229,11 @@ def _file_of(cloud: Cloud, kind: Kind, image_id: str) -> FileResponse:
         )
 
 
-def _check_ticket(cloud: Cloud, image_id: str, ticket: str) -> None:
-    purpose = service.ticket_purpose(image_id)
-    if not cloud.secrets.ticket_is_for(ticket, purpose, service.TICKET_SECONDS):
+def _check_ticket(cloud: Cloud, image_id: str, ticket: str, *, upload: bool = False) -> None:
+    """A ticket for sending a file is good for looking at what was sent, too."""
+    purposes = [service.upload_ticket_purpose(image_id)]
+    if not upload:
+        purposes.append(service.ticket_purpose(image_id))
+    age = service.TICKET_SECONDS
+    if not any(cloud.secrets.ticket_is_for(ticket, each, age) for each in purposes):
         raise Unauthenticated(f"the ticket is not valid for image '{image_id[:80]}', or too old")

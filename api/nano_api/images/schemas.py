@@ -132,7 +132,7 @@ def summary_of(image: Image) -> dict[str, Any]:
     }
 
 
-def detail_of(image: Image, received_bytes: int) -> dict[str, Any]:
+def detail_of(image: Image, received_bytes: int, job_percent: int = 0) -> dict[str, Any]:
     """One image; ``received_bytes`` is how much of a running upload is there."""
     detail = {
         "name": image.name,
@@ -140,7 +140,7 @@ def detail_of(image: Image, received_bytes: int) -> dict[str, Any]:
         "group": image.group,
         "description": image.description,
         "created": image.created,
-        "progress": progress_of(image, received_bytes),
+        "progress": progress_of(image, received_bytes, job_percent),
         "size": image.size_bytes,
         "tags": image.tags,
         "create_time": wire_time(image.created_at),

@@ -11,7 +11,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from nano_api.clock import now
-from nano_api.errors import Conflict, InvalidInput, NotFound, Unsupported
+from nano_api.errors import CloudError, Conflict, InvalidInput, JobFailed, NotFound
 from nano_api.images.tables import Image, Kind
 from nano_api.sessions.service import SessionInfo
 from nano_api.users.names import check_account_name
@@ -33,6 +33,14 @@ def ticket_purpose(image_id: str) -> str:
     return f"image:{image_id}"
 
 
+def upload_ticket_purpose(image_id: str) -> str:
+    """What the ticket is sealed for by which a cell sends the file of an image that it made.
+
+    It is good once: an image that has its file takes no other.
+    """
+    return f"image-upload:{image_id}"
+
+
 def create(
     session: Session,
     kind: Kind,
@@ -42,27 +50,17 @@ def create(
     group: str,
     description: str = "",
     tags: Sequence[str] = (),
-    guest: str = "",
 ) -> Image:
     """A new image without a file.
 
     :raises InvalidInput: a field is missing or breaks its rule
     :raises Conflict: the group has an image of this name
-    :raises Unsupported: it shall be built from a guest
     """
     check_name(name)
     check_account_name(owner, "owner")
     check_account_name(group, "group")
     wanted_tags = _check_tags(tags)
     check_text(description, "description", limit=_MAX_DESCRIPTION_LENGTH)
-    if guest and kind == "media":
-        raise InvalidInput("only disk images are built from guests", field="guest")
-    if guest:
-        raise Unsupported(
-            "building an image from a guest is not supported yet: leave out 'guest',"
-            " then upload a file",
-            field="guest",
-        )
     _check_unique(session, kind, group, name)
     moment = now()
     image = Image(
@@ -185,7 +183,18 @@ def delete(
     session.flush()
 
 
-def begin_upload(session: Session, kind: Kind, image_id: str, expected_bytes: int) -> None:
+def take_failure(session: Session, image_id: str) -> CloudError | None:
+    """Why an image of a guest could not be made. Told once: it does not exist afterwards."""
+    image = session.get(Image, image_id)
+    if image is None or image.error_message is None:
+        return None
+    session.delete(image)
+    return JobFailed(image.error_code or "internal", image.error_message)
+
+
+def begin_upload(
+    session: Session, kind: Kind, image_id: str, expected_bytes: int, *, by_cell: bool = False
+) -> None:
     """An upload begins; ``expected_bytes`` is the size of the whole body, 0 when unknown.
 
     :raises NotFound: there is no such image
@@ -193,6 +202,11 @@ def begin_upload(session: Session, kind: Kind, image_id: str, expected_bytes: in
     """
     image = get_image(session, kind, image_id)
     _check_has_no_file(image)
+    if image.job_id and not by_cell:
+        raise Conflict(
+            f"image '{image.name}' is being made of a guest's disk; make another one to upload to",
+            image=image.id,
+        )
     image.expected_bytes = expected_bytes
 
 
@@ -230,10 +244,12 @@ def has_file(session: Session, image_id: str, image_format: str) -> bool:
     return image is not None and image.created and image.format == image_format
 
 
-def progress_of(image: Image, received_bytes: int) -> int:
-    """Percent of the file that is there: 100 only when the image is ready."""
+def progress_of(image: Image, received_bytes: int, job_percent: int = 0) -> int:
+    """Percent of the file that is there, or of the job that makes it; 100: it is ready."""
     if image.created:
         return 100
+    if image.job_id:
+        return min(99, job_percent)
     if not image.expected_bytes:
         return 0
     return min(99, received_bytes * 100 // image.expected_bytes)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import BigInteger, UniqueConstraint
+from sqlalchemy import BigInteger, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from nano_api.database import Base
@@ -36,5 +36,10 @@ class Image(Base):
     sha256: Mapped[str] = mapped_column(default="")
     #: Content-Length of the newest upload, 0 when the client did not say: what progress is of.
     expected_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    #: The job that makes it of a guest's disk; None of an image that is uploaded.
+    job_id: Mapped[str | None] = mapped_column(String(36))
+    #: Why that failed: told once, then the row goes.
+    error_code: Mapped[str | None] = mapped_column(String(32))
+    error_message: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]

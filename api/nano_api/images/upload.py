@@ -31,7 +31,9 @@ _SILENCE_SECONDS = 120.0
 _FORM_BYTES = 64 << 10
 
 
-async def receive_image(cloud: Cloud, kind: Kind, image_id: str, request: Request) -> None:
+async def receive_image(
+    cloud: Cloud, kind: Kind, image_id: str, request: Request, *, by_cell: bool = False
+) -> None:
     """Read the form of an upload and make its file the image's.
 
     :raises NotFound: there is no such image, or it was deleted meanwhile
@@ -43,7 +45,7 @@ async def receive_image(cloud: Cloud, kind: Kind, image_id: str, request: Reques
     :raises NoAnswerInTime: the client fell silent
     """
     boundary = boundary_of(request.headers.get("content-type", ""))
-    file = await run_in_threadpool(_begin, cloud, kind, image_id, _content_length(request))
+    file = await run_in_threadpool(_begin, cloud, kind, image_id, _content_length(request), by_cell)
     try:
         form = UploadForm(boundary, file, cloud.settings.max_upload_bytes, FORMATS[kind])
         await _feed(form, request)
@@ -63,7 +65,7 @@ def _content_length(request: Request) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _begin(cloud: Cloud, kind: Kind, image_id: str, body_bytes: int) -> IncomingFile:
+def _begin(cloud: Cloud, kind: Kind, image_id: str, body_bytes: int, by_cell: bool) -> IncomingFile:
     limit = cloud.settings.max_upload_bytes
     store = ImageStore(cloud.settings.image_folder)
     with cloud.database.reading() as session:  # so that an unknown id never becomes a file
@@ -78,7 +80,7 @@ def _begin(cloud: Cloud, kind: Kind, image_id: str, body_bytes: int) -> Incoming
     file = store.open_incoming(image_id)
     try:
         with cloud.database.transaction() as session:
-            service.begin_upload(session, kind, image_id, body_bytes)
+            service.begin_upload(session, kind, image_id, body_bytes, by_cell=by_cell)
     except BaseException:
         file.discard()
         raise

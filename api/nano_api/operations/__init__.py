@@ -21,6 +21,7 @@ from nano_api.operations.guest_snapshots import (
     SNAPSHOT_DELETE,
     SNAPSHOT_RESTORE,
 )
+from nano_api.operations.image_capture import IMAGE_CAPTURE
 
 OPERATIONS: dict[str, Operation] = {
     operation.name: operation
@@ -42,6 +43,7 @@ OPERATIONS: dict[str, Operation] = {
         GUEST_MIGRATE,
         GUEST_POLICY,
         GUEST_POWER,
+        IMAGE_CAPTURE,
         SNAPSHOT_CREATE,
         SNAPSHOT_DELETE,
         SNAPSHOT_RESTORE,

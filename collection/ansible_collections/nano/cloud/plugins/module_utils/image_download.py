@@ -177,7 +177,9 @@ class Download:
             request.add_header("Range", f"bytes={offset}-")
             if state.validator:
                 request.add_header("If-Range", state.validator)
-        opener = urllib.request.build_opener(_StrictRedirects(), self._https())
+        opener = urllib.request.build_opener(
+            _StrictRedirects(), https_handler(self._ca_certificate)
+        )
         try:
             return opener.open(request, timeout=_TIMEOUT_SECONDS)
         except urllib.error.HTTPError as error:
@@ -198,17 +200,6 @@ class Download:
                 ) from error
             raise ConnectionError(f"HTTP {error.code} {error.reason}") from error
 
-    def _https(self) -> urllib.request.HTTPSHandler:
-        context = ssl.create_default_context()
-        if self._ca_certificate:
-            try:
-                context.load_verify_locations(cadata=self._ca_certificate)
-            except ssl.SSLError as error:
-                raise InvalidInput(
-                    f"ca_certificate is no certificate in PEM: {error}", field="ca_certificate"
-                ) from error
-        return urllib.request.HTTPSHandler(context=context)
-
     def _load_state(self) -> Optional[DownloadState]:
         try:
             with open(self._state_path, encoding="utf-8") as file:
@@ -219,6 +210,22 @@ class Download:
     def _save_state(self, state: DownloadState) -> None:
         with open(self._state_path, "w", encoding="utf-8") as file:
             json.dump(asdict(state), file)
+
+
+def https_handler(ca_certificate: Optional[str]) -> urllib.request.HTTPSHandler:
+    """For servers whose certificate the host's own authorities have signed, or this one.
+
+    :raises InvalidInput: it is no certificate.
+    """
+    context = ssl.create_default_context()
+    if ca_certificate:
+        try:
+            context.load_verify_locations(cadata=ca_certificate)
+        except ssl.SSLError as error:
+            raise InvalidInput(
+                f"ca_certificate is no certificate in PEM: {error}", field="ca_certificate"
+            ) from error
+    return urllib.request.HTTPSHandler(context=context)
 
 
 class _StrictRedirects(urllib.request.HTTPRedirectHandler):

@@ -8,12 +8,13 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
-from . import domain_xml, names, pool_xml, volume_xml
+from . import names, pool_xml
 from .constants import IMAGE_FORMATS, MIB
 from .differences import Differences
-from .errors import Conflict, InvalidInput, NotFound, UnsafeImage, Unsupported
+from .errors import Conflict, InvalidInput, UnsafeImage, Unsupported
+from .file_users import FileUsers
 from .image_download import Download
 from .image_inspection import inspect_image
 from .image_lock import image_lock, shared_state_directory
@@ -51,7 +52,7 @@ def ensure_image_present(
     :raises CloudError: it cannot be fetched, is not what was declared, or another one has its id.
     """
     with _locked(host, request, check_mode, lock_timeout_seconds):
-        cache = _Cache(host, request)
+        cache = ImageCache(host, request)
         cache.refuse_other_format()
         after = {
             "id": request.id,
@@ -86,7 +87,7 @@ def ensure_image_absent(
     :raises Conflict: volumes or guests depend on it; names them.
     """
     with _locked(host, request, check_mode, lock_timeout_seconds):
-        cache = _Cache(host, request)
+        cache = ImageCache(host, request)
         leftovers = cache.files_of_any_format()
         if not leftovers:
             return ImageOutcome(Differences({}, {}), None, 0)
@@ -107,7 +108,7 @@ def ensure_image_absent(
 @contextlib.contextmanager
 def _locked(
     host: LibvirtHost, request: ImageRequest, check_mode: bool, timeout_seconds: float
-) -> Any:
+) -> Iterator[None]:
     if check_mode:
         yield
         return
@@ -122,7 +123,7 @@ def _state_directory() -> str:
     return os.path.join(lock_directory(), "images")
 
 
-class _Cache:
+class ImageCache:
     """The files of one image in one pool of this host."""
 
     def __init__(self, host: LibvirtHost, request: ImageRequest) -> None:
@@ -177,12 +178,31 @@ class _Cache:
         except UnsafeImage:
             download.discard()
             raise
+        self._publish(record)
+        download.discard()
+        return record
+
+    def make(self, write: Callable[[str], None]) -> ImageRecord:
+        """Have ``write(path)`` make the image's file; nothing is left of it when that fails."""
+        try:
+            write(self._partial_path)
+            record = self._examine(self._partial_path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._partial_path)
+            raise
+        self._publish(record)
+        return record
+
+    def _publish(self, record: ImageRecord) -> None:
         os.rename(self._partial_path, self.path)
         _sync_directory(self._directory)
         self._save(record)
-        download.discard()
         self._pool.refresh()
-        return record
+
+    def known_record(self) -> Optional[ImageRecord]:
+        """What was found out about the finished file; None when it has changed since."""
+        return self._load()
 
     def verified_record(self, keep: bool) -> ImageRecord:
         """The record of the finished file; a missing or stale one is made again.
@@ -221,21 +241,8 @@ class _Cache:
 
     def dependents(self, path: str) -> List[str]:
         """Paths of volumes that have the image beneath them, names of guests that use it itself."""
-        found = []
-        for pool in self._host.pools():
-            for volume in pool.volumes():
-                # libvirt lists files that went behind its back until it looks again.
-                with contextlib.suppress(NotFound):
-                    if volume_xml.parse(volume.xml()).backing_path == path:
-                        found.append(volume.path())
-        name = os.path.basename(path)
-        for domain in self._host.domains():
-            with contextlib.suppress(NotFound):  # Removed since it was listed.
-                xml = domain.inactive_xml(secure=False)
-                for used, pool_name, volume_name in domain_xml.referenced_files(xml):
-                    if used == path or (pool_name, volume_name) == (self._pool.name, name):
-                        found.append(f"guest {domain.name}")
-        return sorted(found)
+        users = FileUsers(self._host)
+        return users.of(path, self._pool.name, os.path.basename(path))
 
     def values(self, record: Optional[ImageRecord]) -> Dict[str, Any]:
         """The image as plain values; ``record`` None while it is not ready."""

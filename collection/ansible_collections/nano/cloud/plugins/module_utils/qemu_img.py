@@ -88,6 +88,12 @@ class QemuImg:
         formats = ["-f", source_format, "-O", target_format]
         _run_with_progress(report, "convert", "-p", *formats, *more, source, target)
 
+    def measure(self, path: str, source_format: str, target_format: str) -> int:
+        """How many bytes the file of a copy may come to take."""
+        formats = ["-f", source_format, "-O", target_format]
+        report = json.loads(_run("measure", "--output=json", *formats, path))
+        return int(report["required"])
+
     def resize(self, path: str, size_bytes: int) -> None:
         """Grow a qcow2 file that nobody uses."""
         _run("resize", "-q", "-f", "qcow2", path, str(size_bytes))

@@ -21,6 +21,11 @@ extends_documentation_fragment:
   - nano.cloud.attributes.actiongroup
   - nano.cloud.connection
   - nano.cloud.connection.lock
+attributes:
+  idempotent:
+    description: A second run with the same options changes nothing.
+    support: none
+    details: Nobody can tell whether the password was the same before.
 options:
   id:
     description: UUID of the guest. Either O(id) or O(name) is required.
