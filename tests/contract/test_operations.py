@@ -65,7 +65,7 @@ PARAMETERS = {
         "mac": "00:16:3e:00:00:02",
         "display_port": 5907,
     },
-    "guest_power": {"power_state": "running", "force": False},
+    "guest_power": {"power_state": "running", "force": False, "boot_image": "media-1"},
     "cell_assign": {"pool": "default", "storage": STORAGE},
     "cell_release": {"storage": STORAGE},
     "guest_migrate": {

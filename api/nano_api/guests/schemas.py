@@ -225,9 +225,9 @@ class GuestRemove(WireModel):
 class InstanceStart(WireModel):
     """How to start."""
 
-    from_media: bool = False
+    from_media: bool = Field(False, description="from `source`, for this run only")
     from_network: bool = False
-    source: str = ""
+    source: str = Field("", description="id of a media image")
 
 
 class MediaInsert(WireModel):

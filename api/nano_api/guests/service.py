@@ -141,11 +141,18 @@ def remove(session: Session, guest_id: str, *, force: bool, requester: Requester
 
 
 def set_power(
-    session: Session, guest_id: str, power_state: str, *, force: bool, requester: Requester
+    session: Session,
+    guest_id: str,
+    power_state: str,
+    *,
+    force: bool,
+    requester: Requester,
+    boot_image: str = "",
 ) -> Job:
     """Submit the job that starts, stops, reboots or resets a guest.
 
-    ``power_state``: ``running``, ``stopped``, ``rebooted`` or ``reset``.
+    ``power_state``: ``running``, ``stopped``, ``rebooted`` or ``reset``. ``boot_image`` is the
+    media image that it boots from in this run.
 
     :raises Conflict: it is in that state, or not in one from which it gets there
     """
@@ -157,6 +164,8 @@ def set_power(
     if power_state != "running" and not guest.running:
         raise Conflict(f"instance '{guest.id}' already stopped", guest=guest.id)
     parameters = {"power_state": power_state, "force": force}
+    if boot_image:
+        parameters["boot_image"] = images.get_ready_image(session, "media", boot_image).id
     return submit(session, "guest_power", guest, requester, parameters)
 
 

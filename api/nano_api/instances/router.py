@@ -6,13 +6,15 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Body, Response
+from sqlalchemy.orm import Session
 
 from nano_api.cloud import Cloud, CurrentCloud
 from nano_api.envelope import Envelope, NanoRouter, reply
-from nano_api.errors import Unsupported
+from nano_api.errors import InvalidInput, Unsupported
 from nano_api.guests import media, reading, service
 from nano_api.guests.schemas import InstanceOut, InstanceStart, InstanceStop, MediaInsert
 from nano_api.jobs.submitting import requester_of, submit_and_wait
+from nano_api.jobs.tables import Job
 from nano_api.sessions.dependency import CurrentSession, SessionInfo
 
 router = NanoRouter(tags=["instances"])
@@ -38,11 +40,15 @@ async def start_instance(
     response: Response,
     body: Annotated[InstanceStart, Body(default_factory=InstanceStart)],
 ) -> Any:
-    """Start a guest; answers when it runs."""
-    if body.from_media or body.from_network:
-        field = "from_media" if body.from_media else "from_network"
-        raise Unsupported(f"{field}: only a start from disk is possible yet", field=field)
-    await _set_power(cloud, response, caller, id, "running", force=False)
+    """Start a guest, from its disks or for this run from a media image; answers when it runs."""
+    if body.from_network:
+        raise Unsupported(
+            "from_network: a guest starts from its disks or from a medium", field="from_network"
+        )
+    if body.from_media and not body.source:
+        raise InvalidInput("source required: the media image to start from", field="source")
+    medium = body.source if body.from_media else ""
+    await _set_power(cloud, response, caller, id, "running", force=False, boot_image=medium)
     return reply()
 
 
@@ -69,13 +75,16 @@ async def _set_power(
     wanted: str,
     *,
     force: bool,
+    boot_image: str = "",
 ) -> None:
     requester = requester_of(caller)
-    await submit_and_wait(
-        cloud,
-        response,
-        lambda rows: service.set_power(rows, guest_id, wanted, force=force, requester=requester),
-    )
+
+    def submit(rows: Session) -> Job:
+        return service.set_power(
+            rows, guest_id, wanted, force=force, requester=requester, boot_image=boot_image
+        )
+
+    await submit_and_wait(cloud, response, submit)
 
 
 @router.post("/instances/{id}/media", response_model=Envelope[str])

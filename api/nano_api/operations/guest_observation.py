@@ -11,6 +11,7 @@ from nano_api.guests.limits import kept_limits
 from nano_api.guests.tables import Guest
 from nano_api.operations.base import Outcome
 
+_LONGEST_ID = 64
 #: States of ``guest_info`` in which a guest occupies its cell's processor or memory.
 _RUNNING = frozenset({"running", "paused", "stopping", "suspended"})
 
@@ -34,3 +35,9 @@ def store_observed(guest: Guest, found: Mapping[str, Any]) -> None:
     guest.disks = [int(disk["size_bytes"] or 0) for disk in found["disks"]]
     guest.limits = kept_limits(found)
     guest.auto_start = bool(found["auto_start"])
+    guest.media_id = _image_id(found.get("medium"))
+
+
+def _image_id(medium: str | None) -> str | None:
+    """What is in the drive, when it is one of our images."""
+    return medium if medium and "/" not in medium and len(medium) <= _LONGEST_ID else None

@@ -34,7 +34,11 @@ CHANGE = Playbook(
 
 POWER = Playbook(
     "guest_power.yml",
-    (Step("Set the power state", 90), Step(READ_BACK, 10, changes=False)),
+    (
+        Step("Fetch the medium", 40),
+        Step("Set the power state", 50),
+        Step(READ_BACK, 10, changes=False),
+    ),
     READ_BACK,
 )
 

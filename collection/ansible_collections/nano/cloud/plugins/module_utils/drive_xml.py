@@ -6,6 +6,7 @@ One is the user's, with a medium or none; a second one has the medium that cloud
 
 from __future__ import annotations
 
+import os
 from typing import Optional, Tuple
 
 from .domain_devices_xml import free_target, insert_after_last
@@ -24,6 +25,19 @@ def medium(xml: str) -> Optional[str]:
     """
     drive = _drive(parse_xml(xml))
     return None if drive is None else _source(drive)
+
+
+def medium_name(xml: str) -> Optional[str]:
+    """The image's id, for a medium that has one; else its path; None for nothing."""
+    return known_as(medium(xml) or "")
+
+
+def known_as(path: str) -> Optional[str]:
+    """What a medium's path is called: the image's id where it has one; None for nothing."""
+    if not path:
+        return None
+    name = os.path.basename(path)
+    return name[: -len(".iso")] if name.endswith(".iso") else path
 
 
 def with_medium(xml: str, path: str) -> Tuple[str, str]:

@@ -8,13 +8,14 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Mapping
 
-from . import domain_xml
+from . import domain_xml, drive_xml
 from .differences import Differences
 from .errors import CloudError, Conflict, NotFound
 from .guest_power_spec import PowerRequest
 from .guest_reader import VolumeCatalog, read_guest
 from .libvirt_domain import Domain
 from .libvirt_host import LibvirtHost
+from .media_service import iso_path
 from .object_lock import object_lock
 from .snapshot_filling import complete_layers
 
@@ -51,10 +52,14 @@ def ensure_power(
         before = domain.state()
         after = _plan(domain, request, before)
         acted = request.state in ("rebooted", "reset")
+        medium = _boot_medium(host, domain, request)
         if not check_mode and (acted or before != after):
             if request.state == "running":
                 complete_layers(host, domain, lock_timeout_seconds)
-            _ACTIONS[request.state](domain, request)
+            if medium:
+                host.start_once(drive_xml.with_medium(domain.inactive_xml(secure=True), medium)[0])
+            else:
+                _ACTIONS[request.state](domain, request)
         guest = read_guest(domain, VolumeCatalog(host), secure=not check_mode)
     differences = Differences({"state": before}, {"state": after})
     return PowerOutcome(differences, guest, acted)
@@ -96,6 +101,26 @@ def _plan(domain: Domain, request: PowerRequest, before: str) -> str:
             )
         return "paused"
     return "running"
+
+
+def _boot_medium(host: LibvirtHost, domain: Domain, request: PowerRequest) -> str:
+    """The file that a guest which has to be started shall boot from; ``""``: as it is defined."""
+    if not request.boot_image or domain.state() == "running":
+        return ""
+    problem = ""
+    if domain.is_active():
+        problem = f"is {domain.state()}: stop it first"
+    elif domain.has_saved_state():
+        problem = "has a saved state, which a start restores: start and stop it first"
+    elif drive_xml.medium(domain.inactive_xml(secure=False)) is None:
+        problem = "has no CD drive"
+    if problem:
+        raise Conflict(
+            f"guest {domain.name} cannot boot from image {request.boot_image}: it {problem}",
+            field="boot_image",
+            guest=domain.name,
+        )
+    return iso_path(host, request.boot_image, request.image_pool)
 
 
 def _run(domain: Domain, request: PowerRequest) -> None:

@@ -16,6 +16,8 @@ POWER_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "force": {"type": "bool", "default": False},
     "timeout_seconds": {"type": "int", "default": constants.DEFAULT_STOP_TIMEOUT_SECONDS},
     "force_after_timeout": {"type": "bool", "default": False},
+    "boot_image": {"type": "str"},
+    "image_pool": {"type": "str", "default": constants.DEFAULT_IMAGE_POOL},
     "lock_timeout_seconds": {"type": "int", "default": constants.DEFAULT_LOCK_TIMEOUT_SECONDS},
 }
 
@@ -40,6 +42,8 @@ class PowerRequest:
     force: bool = False
     timeout_seconds: int = constants.DEFAULT_STOP_TIMEOUT_SECONDS
     force_after_timeout: bool = False
+    boot_image: Optional[str] = None
+    image_pool: str = constants.DEFAULT_IMAGE_POOL
 
 
 def power_request(params: Mapping[str, Any]) -> PowerRequest:
@@ -50,6 +54,9 @@ def power_request(params: Mapping[str, Any]) -> PowerRequest:
     name, guest_id = params.get("name"), params.get("id")
     if name is None and guest_id is None:
         raise InvalidInput("name or id is required", field="name")
+    boot_image = params.get("boot_image")
+    if boot_image and params["state"] != "running":
+        raise InvalidInput("boot_image is for state running only", field="boot_image")
     if params["timeout_seconds"] < 0:
         raise InvalidInput("timeout_seconds must not be negative", field="timeout_seconds")
     return PowerRequest(
@@ -59,4 +66,6 @@ def power_request(params: Mapping[str, Any]) -> PowerRequest:
         force=params["force"],
         timeout_seconds=params["timeout_seconds"],
         force_after_timeout=params["force_after_timeout"],
+        boot_image=names.check_image_id(boot_image, "boot_image") if boot_image else None,
+        image_pool=names.check_pool_name(params["image_pool"], "image_pool"),
     )

@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from . import domain_xml, names
+from . import domain_xml, drive_xml, names
 from .errors import NotFound
 from .guest_spec import GuestDisk, GuestDisplay, GuestNetwork, GuestSpec
 from .libvirt_domain import Domain
@@ -74,11 +74,13 @@ def read_guest(domain: Domain, catalog: VolumeCatalog, secure: bool = False) -> 
             # What was taken from it, or given back, while it runs.
             running = replace(running, memory_bytes=spec.memory_bytes)
         waiting = restart_required(running, spec)
+    medium = drive_xml.medium_name(domain.active_xml(secure=False))
     disks = [
         catalog.figures(domain, disk, target)
         for disk, target in zip(spec.disks, facts.disk_targets)
     ]
-    return guest_values(spec, state, disks, domain.autostart(), facts.managed, port, waiting)
+    values = guest_values(spec, state, disks, domain.autostart(), facts.managed, port, waiting)
+    return {**values, "medium": medium}
 
 
 def read_guests(
@@ -120,6 +122,7 @@ def guest_values(
             {"number": number, **_disk_values(disk, each)}
             for number, disk, each in zip(disk_numbers(spec), spec.disks, disks)
         ],
+        "medium": None,
         "network": _network_values(spec.network),
         "security_policy": spec.security_policy,
         "cloud_init": bool(spec.cloud_init_pool),

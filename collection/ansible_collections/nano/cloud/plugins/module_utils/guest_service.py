@@ -23,7 +23,7 @@ from .libvirt_domain import Domain
 from .libvirt_host import LibvirtHost
 from .object_lock import object_lock
 
-_VOLATILE = ("state", "restart_required", "incomplete")
+_VOLATILE = ("state", "restart_required", "incomplete", "medium")
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,11 @@ class LibvirtHost:
         with translated("define the guest"):
             return Domain(self._handle.defineXML(xml))
 
+    def start_once(self, xml: str) -> None:
+        """Start a guest for one run with a definition of its own; the one it has stays."""
+        with translated("start the guest"):
+            self._handle.createXML(xml, 0)
+
     def saved_xml(self, path: str) -> str:
         """The definition in a file with a guest's memory, with passwords."""
         with translated(f"read the saved memory {path}"):

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
 from . import drive_xml, names
 from .differences import Differences
+from .drive_xml import known_as
 from .errors import Conflict, InvalidInput, NotFound
 from .guest_reader import VolumeCatalog, read_guest
 from .libvirt_domain import Domain
@@ -40,7 +40,7 @@ def ensure_medium(
     with contextlib.ExitStack() as locks:
         if not check_mode:
             locks.enter_context(object_lock("guest", domain.id, lock_timeout_seconds))
-        path = _path_of(host, request) if request.image else ""
+        path = iso_path(host, request.image, request.image_pool) if request.image else ""
         defined = _medium(domain, domain.inactive_xml(secure=False))
         running = (
             _medium(domain, domain.active_xml(secure=False)) if domain.is_active() else defined
@@ -48,19 +48,25 @@ def ensure_medium(
         others = {each for each in (defined, running) if each and each != path}
         if path and others and not request.replace:
             raise Conflict(
-                f"{_known(others.pop())} is in the drive of guest {domain.name}: eject it first, "
+                f"{known_as(others.pop())} is in the drive of guest {domain.name}: eject it first, "
                 "or set replace",
                 guest=domain.name,
             )
-        before = {"medium": _known(running), "medium_at_next_start": _known(defined)}
-        after = {"medium": _known(path), "medium_at_next_start": _known(path)}
+        before = {
+            "medium": known_as(running),
+            "medium_at_next_start": known_as(defined),
+        }
+        after = {
+            "medium": known_as(path),
+            "medium_at_next_start": known_as(path),
+        }
         differences = Differences(before, after)
         if not check_mode and differences.changed:
             _put(host, domain, path, defined, running)
             domain = _find(host, request)
         shown = running if check_mode else path
         guest = read_guest(domain, VolumeCatalog(host), secure=not check_mode)
-        return MediaOutcome(differences, _known(shown), guest)
+        return MediaOutcome(differences, known_as(shown), guest)
 
 
 def _find(host: LibvirtHost, request: MediaRequest) -> Domain:
@@ -70,9 +76,13 @@ def _find(host: LibvirtHost, request: MediaRequest) -> Domain:
     return domain
 
 
-def _path_of(host: LibvirtHost, request: MediaRequest) -> str:
-    pool = usable_pool(host, request.image_pool)
-    image_id = request.image or ""
+def iso_path(host: LibvirtHost, image_id: str, image_pool: str) -> str:
+    """The file of an ISO.
+
+    :raises NotFound: there is no such image.
+    :raises InvalidInput: it is a disk's.
+    """
+    pool = usable_pool(host, image_pool)
     found = pool.find_volume(names.image_file_name(image_id, "iso"))
     if found is not None:
         return found.path()
@@ -82,9 +92,9 @@ def _path_of(host: LibvirtHost, request: MediaRequest) -> str:
                 f"image {image_id} is a disk's ({other}): an ISO can be inserted", field="image"
             )
     raise NotFound(
-        f"image {image_id} is not in pool {request.image_pool} of this host: fetch it first",
+        f"image {image_id} is not in pool {image_pool} of this host: fetch it first",
         image=image_id,
-        pool=request.image_pool,
+        pool=image_pool,
     )
 
 
@@ -101,11 +111,3 @@ def _put(host: LibvirtHost, domain: Domain, path: str, defined: str, running: st
         domain.update_live(drive_xml.with_medium(domain.active_xml(secure=True), path)[1])
     if defined != path:
         host.define_domain(drive_xml.with_medium(domain.inactive_xml(secure=True), path)[0])
-
-
-def _known(path: str) -> Optional[str]:
-    """The image's id, for a path that has one; else the path; None for nothing."""
-    if not path:
-        return None
-    name = os.path.basename(path)
-    return name[: -len(".iso")] if name.endswith(".iso") else path

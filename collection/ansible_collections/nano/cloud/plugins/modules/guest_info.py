@@ -116,6 +116,9 @@ guests:
         image:
           description: Id of the image that it was made from, or null.
           type: str
+    medium:
+      description: Id of the image in the CD drive, or the path of what is no image, or null.
+      type: str
     network:
       description: The first network card with C(bridge), C(mac), C(model), C(link), or null.
       type: dict

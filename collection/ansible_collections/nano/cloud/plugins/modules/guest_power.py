@@ -71,6 +71,16 @@ options:
     description: How long to wait for a guest that was asked to end.
     type: int
     default: 60
+  boot_image:
+    description:
+      - With O(state=running), the id of an ISO in O(image_pool) that a stopped guest boots from,
+        for this run only. Its definition stays as it is.
+      - A guest that runs already is left alone.
+    type: str
+  image_pool:
+    description: Storage pool of the images.
+    type: str
+    default: nano-images
   force_after_timeout:
     description: End the guest when it has not ended in time, instead of failing.
     type: bool
@@ -88,7 +98,17 @@ EXAMPLES = r"""
     name: admin.web1
     state: stopped
     timeout_seconds: 120
-    force_after_timeout: true
+    boot_image:
+    description:
+      - With O(state=running), the id of an ISO in O(image_pool) that a stopped guest boots from,
+        for this run only. Its definition stays as it is.
+      - A guest that runs already is left alone.
+    type: str
+  image_pool:
+    description: Storage pool of the images.
+    type: str
+    default: nano-images
+  force_after_timeout: true
 
 - name: Start many
   nano.cloud.guest_power:
