@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nano.cloud.plugins.module_utils import image_upload_service as uploading
+from ansible_collections.nano.cloud.plugins.module_utils import volume_xml
 from ansible_collections.nano.cloud.plugins.module_utils.errors import CloudError, InvalidInput
 from ansible_collections.nano.cloud.plugins.module_utils.guest_service import ensure_present
 from ansible_collections.nano.cloud.plugins.module_utils.image_capture_service import (
@@ -87,6 +88,10 @@ def blank(host: LibvirtHost, tmp_path: Path) -> ImageRequest:
     source.write_bytes(b"\0" * MIB)
     request = ImageRequest("blank", "raw", "nano-images", url=source.as_uri())
     ensure_image_present(host, request, False, 1)
+    pool = host.find_pool("nano-images")
+    assert pool is not None
+    # This driver looks at no files.
+    pool.create_volume(volume_xml.build(volume_xml.VolumeSpec(request.file_name, MIB, "raw")))
     return request
 
 
