@@ -115,5 +115,9 @@ def test_an_image_of_a_guest(
     assert of_image(site, "other")["virtual_size_bytes"] == 128 * MIB
     site.run("guest_power", id=guest_id, state="stopped", force=True)
     assert site.guest(guest_id)["medium"] is None
+    definition = site.shell(f"virsh dumpxml --inactive --security-info {guest_id}")
+    site.shell(f"virsh undefine --keep-nvram {guest_id}")
+    site.check_then_real_then_again("guest_definition", xml=definition)
+    assert len(site.run("snapshot_info", id=guest_id)["snapshots"]) == 1
     for name, kind in (("shot", "qcow2"), ("other", "qcow2"), ("boot", "iso")):
         assert site.run("image", id=name, format=kind, state="absent").get("changed")
