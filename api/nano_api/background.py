@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs beside the endpoints: inventory watcher, observer, worker."""
+"""What runs beside the endpoints: inventory watcher, observer, worker, failover."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nano_api.cells.inventory import InventoryWatcher
 from nano_api.cloud import Cloud
+from nano_api.failover.supervisor import Supervisor
 from nano_api.jobs.presence import Presence
 from nano_api.observer.observer import Observer
 from nano_api.worker.loop import Worker
@@ -30,15 +31,18 @@ def running(cloud: Cloud) -> Iterator[None]:
     worker = Worker(cloud, cloud.settings.inventory)
     presence = Presence(cloud.database, worker.name)
     watch = Watch(cloud, presence)
+    supervisor = Supervisor(cloud)
     watcher.start()
     presence.start()
     recover(cloud, presence)
     observer.start()
     worker.start()
     watch.start()
+    supervisor.start()
     try:
         yield
     finally:
+        supervisor.stop()
         watch.stop()
         worker.stop()
         presence.stop()

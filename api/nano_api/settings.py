@@ -65,6 +65,12 @@ class Settings(BaseSettings):
         1800, gt=0, description="a console that nobody and nothing uses for so long is closed"
     )
 
+    failover_after_seconds: float = Field(
+        5, ge=0, description="how long a cell is lost before its guests are started elsewhere"
+    )
+    lease_seconds: int = Field(
+        15, ge=6, le=600, description="how long guests of a pool with failover outlive its storage"
+    )
     busy_cpu_percent: float = Field(
         80.0, gt=0, le=100, description="a cell busier than this gets no new guest; 100: never busy"
     )

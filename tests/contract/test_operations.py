@@ -48,6 +48,9 @@ REGISTERED = {
     "guests_create_image": {"id": "image-1", "path": "/file", "format": "qcow2"},
     "guests_create_ready": [GUEST],
     "guests_delete_policy": GUEST,
+    "cell_failover_fenced": {"rc": 0},
+    "cell_failover_ready": [GUEST],
+    "cell_lease_stale": [GUEST],
     "guest_migrate_one": {"id": GUEST, "cell": "c1"},
     "guest_migrate_cancel_one": {"id": GUEST, "cell": "c1"},
     "hostvars": {"c1": {"ansible_host": "192.0.2.1"}},
@@ -68,6 +71,21 @@ PARAMETERS = {
     "guest_power": {"power_state": "running", "force": False, "boot_image": "media-1"},
     "cell_assign": {"pool": "default", "storage": STORAGE},
     "cell_release": {"storage": STORAGE},
+    "cell_failover": {
+        "storage": "nfs1",
+        "guests": [
+            {
+                "id": GUEST,
+                "name": "team.web1",
+                "cell": "c1",
+                "display_port": 5905,
+                "auto_start": True,
+                "start": True,
+            }
+        ],
+        "unplaced": [],
+    },
+    "cell_lease": {"storage": "nfs1", "lease": "held", "lease_seconds": 15, "elsewhere": [GUEST]},
     "guest_migrate": {
         "source": "c1",
         "guests": [{"id": GUEST, "name": "team.web1", "cell": "c1", "display_port": 5905}],
@@ -262,7 +280,7 @@ def trusted(value: Any) -> Any:
 
 def variables_of(cloud: Cloud, operation: Operation) -> dict[str, Any]:
     subject = Subject("guest", GUEST, "team.web1")
-    if operation.name in ("cell_assign", "cell_release"):
+    if operation.name.startswith("cell_"):
         subject = Subject("cell", "c1", "c1")
     parameters = dict(PARAMETERS.get(operation.name) or {})
     if "password_sealed" in parameters:

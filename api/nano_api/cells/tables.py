@@ -25,6 +25,10 @@ class Cell(Base):
     pool: Mapped[str | None] = mapped_column(ForeignKey("compute_pools.name"), index=True)
     enabled: Mapped[bool] = mapped_column(default=True)
 
+    #: On its pool's shared storage: ``held``; ``revoked`` while its guests are taken over and until
+    #: it has forgotten them; ``""`` without failover.
+    lease: Mapped[str] = mapped_column(String(16), default="")
+
     alive: Mapped[bool] = mapped_column(default=False)
     seen_at: Mapped[datetime | None]
     problem: Mapped[str | None] = mapped_column(Text)

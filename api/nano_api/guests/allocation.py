@@ -31,6 +31,7 @@ _SECRET_LENGTH = 8
 def candidates(session: Session, pool: str) -> list[Candidate]:
     """The cells of a pool that may get a guest now, with what their guests were promised."""
     usable = [Cell.pool == pool, Cell.alive, Cell.enabled, Cell.in_inventory]
+    usable.append(Cell.lease != "revoked")
     shared = placement.shared_storage(session, pool) is not None
     if shared:
         usable.append(Cell.storage_attached)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from nano_api.operations.base import Operation
 from nano_api.operations.cell_assign import CELL_ASSIGN, CELL_RELEASE
+from nano_api.operations.cell_failover import CELL_FAILOVER, CELL_LEASE
 from nano_api.operations.guest_auth import GUEST_AUTH
 from nano_api.operations.guest_batches import GUESTS_CREATE, GUESTS_DELETE, GUESTS_STOP
 from nano_api.operations.guest_change import GUEST_CHANGE
@@ -28,6 +29,8 @@ OPERATIONS: dict[str, Operation] = {
     for operation in (
         CELL_ASSIGN,
         CELL_RELEASE,
+        CELL_FAILOVER,
+        CELL_LEASE,
         GUESTS_CREATE,
         GUESTS_DELETE,
         GUESTS_STOP,
