@@ -10,7 +10,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 PYTEST := $(VENV)/bin/pytest
 
-.PHONY: help up down test check lint types packages lab-up lab-down golden portal-check clean
+.PHONY: help up down test check lint types packages lab-up lab-down golden portal-check bench-modules clean
 
 help: ## this text
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,8 @@ down: ## remove everything that `make up` made (root)
 test: ## everything, with real cells where the machine allows it (root)
 	@tests/lab/install_packages.sh
 	@$(MAKE) --no-print-directory $(INSTALLED) lint types
-	@$(PYTEST)
+	@$(PYTEST) -m 'not lab' -n 2 -q
+	@$(PYTEST) -m lab
 
 check: $(INSTALLED) lint types ## lint, types, unit and contract tests: no root, no libvirt daemon
 	@$(PYTEST) -m 'not lab' -n 2 -q
@@ -43,6 +44,9 @@ types: $(INSTALLED)
 
 golden: $(INSTALLED) ## write the golden files anew after an intended change; read the diff
 	@$(PYTEST) -q tests/golden --regenerate-golden
+
+bench-modules: packages $(INSTALLED) ## seconds of each module beside the same calls to libvirt alone (root)
+	@$(VENV)/bin/python -m tests.benchmarks.module_cost
 
 packages: ## install the Debian packages that are missing (root)
 	@tests/lab/install_packages.sh
