@@ -21,6 +21,7 @@ from .guest_disk_spec import RESET, DiskStateRequest
 from .guest_reader import VolumeCatalog, position_of
 from .guest_spec import DiskRequest, GuestDisk, GuestSpec
 from .guest_volumes import check_image_fits, delete_volume, find_image
+from .image_lock import image_lock
 from .libvirt_domain import Domain
 from .libvirt_host import LibvirtHost
 from .libvirt_storage import Pool, Volume
@@ -184,10 +185,13 @@ def _work(
         # Connections of the process that forked us cannot be used here.
         with contextlib.ExitStack() as stack:
             stack.enter_context(object_lock("guest", guest_id, lock_timeout_seconds))
-            if request.image:
-                kept = f"{request.image_pool}-{request.image}"
-                stack.enter_context(object_lock("image", kept, lock_timeout_seconds, shared=True))
             host = stack.enter_context(LibvirtHost.open(uri))
+            if request.image:
+                stack.enter_context(
+                    image_lock(
+                        host, request.image_pool, request.image, lock_timeout_seconds, shared=True
+                    )
+                )
             domain = host.find_domain(guest_id, None)
             if domain is None:
                 raise NotFound(f"guest {guest_id} was removed meanwhile", guest=guest_id)
