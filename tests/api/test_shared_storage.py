@@ -110,6 +110,10 @@ def test_a_cell_without_it_says_so_and_gets_no_guests(
     assert data["storage"] == [{"name": "gl", "attached": False, "error": problem}]
     with cloud.database.reading() as session:
         assert allocation.candidates(session, "p") == []
+    # Added once more it is given the storage; that it fails takes it out of no pool.
+    join(cloud, {**FOUND, "pools": []}, Failure("unreachable", "GlusterFS server … no answer"))
+    data = client.get(f"/compute_pool_cells/p/{cell}").json()["data"]
+    assert data["storage"][0]["error"] == "GlusterFS server … no answer"
     client.put(f"/compute_pool_cells/p/{cell}", json={"enable": False})
     assert "storage" not in client.get(f"/compute_pool_cells/p/{cell}").json()["data"]
 

@@ -43,6 +43,8 @@ def get_in_pool(session: Session, pool: str, name: str) -> Cell:
 def assign(session: Session, pool: str, name: str, requester: Requester) -> Job:
     """Submit the job that checks the cell and puts it into the pool.
 
+    A cell that is in it, but has lost its storage, is given that again.
+
     :raises NotFound: no such pool, or the inventory has no such cell
     :raises Conflict: it belongs to a pool already
     """
@@ -54,7 +56,9 @@ def assign(session: Session, pool: str, name: str, requester: Requester) -> Job:
             "then run playbooks/cell_onboard.yml",
             cell=name,
         )
-    if cell.pool is not None:
+    parameters = _storage_parameter(session, pool)
+    rejoins = cell.pool == pool and bool(parameters) and not cell.storage_attached
+    if cell.pool is not None and not rejoins:
         raise Conflict(f"cell '{name}' already in pool '{cell.pool}'", cell=name)
     return jobs.submit(
         session,
@@ -62,7 +66,7 @@ def assign(session: Session, pool: str, name: str, requester: Requester) -> Job:
         subject=Subject("cell", name, name),
         cells=[name],
         requester=requester,
-        parameters={"pool": pool, **_storage_parameter(session, pool)},
+        parameters={"pool": pool, "rejoins": rejoins, **parameters},
     )
 
 

@@ -264,7 +264,8 @@ def _storage_problem(cell: Cell, shared: StoragePool | None) -> str | None:
         return None
     return (
         f"libvirt's pool {placement.libvirt_pool(shared.name)} is not active there: is "
-        f"{shared.host}:{shared.target} ({shared.type}) served, and reached from the cell?"
+        f"{shared.host}:{shared.target} ({shared.type}) served, and reached from the cell? Then add"
+        " the cell to the pool once more"
     )
 
 

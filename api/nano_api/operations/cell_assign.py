@@ -39,12 +39,15 @@ def variables(_session: Session, _cloud: Cloud, job: Job) -> RunVariables:
 
 
 def apply(session: Session, _cloud: Cloud, job: Job, outcome: Outcome) -> list[dict[str, Any]]:
-    """A cell that passed belongs to the pool; one that did not stays outside."""
+    """A cell that passed belongs to the pool; one that did not stays where it was."""
     cell = session.get_one(Cell, job.subject_id)
     found = outcome.observed.get(cell.name, {}).get("cell")
     if found:
         _store(cell, found, job.parameters.get("storage"))
-    cell.pool = job.parameters["pool"] if outcome.ok else None
+    joined = outcome.ok or job.parameters.get("rejoins")
+    cell.pool = job.parameters["pool"] if joined else None
+    if not outcome.ok and cell.pool and outcome.failure:
+        cell.storage_problem = outcome.failure.message
     return result_of(job, outcome)
 
 

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from typing import Dict, List, Tuple
 
-from .errors import HypervisorError, Unreachable
+from .errors import HypervisorError, Unreachable, Unsupported
 from .libvirt_host import LibvirtHost
 from .libvirt_storage import Pool
 from .pool_spec import NETWORK_TYPES, PoolSpec
@@ -20,6 +21,7 @@ _NAMES = {"nfs": "NFS", "glusterfs": "GlusterFS"}
 def start_pool(host: LibvirtHost, pool: Pool, spec: PoolSpec) -> None:
     """Start it.
 
+    :raises Unsupported: what mounts it is not installed.
     :raises Unreachable: its server does not answer; names server and export.
     :raises HypervisorError: libvirt cannot start it; names them too.
     """
@@ -27,6 +29,7 @@ def start_pool(host: LibvirtHost, pool: Pool, spec: PoolSpec) -> None:
         pool.start()
         return
     if host.is_local_hypervisor:
+        _check_program(spec)
         _check_answers(spec)
     try:
         pool.start()
@@ -37,6 +40,19 @@ def start_pool(host: LibvirtHost, pool: Pool, spec: PoolSpec) -> None:
         )
         error.context.update(pool=spec.name, host=spec.host, source=spec.source)
         raise
+
+
+def _check_program(spec: PoolSpec) -> None:
+    program = f"mount.{spec.type}"
+    if shutil.which(program, path="/sbin:/usr/sbin:/bin:/usr/bin"):
+        return
+    raise Unsupported(
+        f"this host has no {program}, so {spec.host}:{spec.source} cannot be mounted for pool "
+        f"{spec.name}: onboard it with cell_storage_clients: [{spec.type}]",
+        pool=spec.name,
+        host=spec.host,
+        source=spec.source,
+    )
 
 
 def _check_answers(spec: PoolSpec) -> None:
