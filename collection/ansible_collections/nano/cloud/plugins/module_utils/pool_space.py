@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
-from typing import Tuple
+from typing import List, Optional, Tuple
 
 from . import pool_xml
 from .errors import CloudError, Conflict, NoSpace, NotFound
 from .libvirt_host import LibvirtHost
 from .libvirt_storage import Pool
+
+_ANSWER_SECONDS = 5.0
 
 _POLL_SECONDS = 0.2
 
@@ -33,12 +36,27 @@ def usable_pool(host: LibvirtHost, name: str) -> Pool:
 
 def pool_sizes(host: LibvirtHost, pool: Pool) -> Tuple[int, int]:
     """(capacity, available) in bytes, as true as they can be had."""
-    path = pool_xml.parse(pool.xml()).path
-    if host.is_local_hypervisor and path and os.path.isdir(path):
-        found = os.statvfs(path)
-        return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+    xml = pool.xml()
+    path = pool_xml.parse(xml).path
+    if host.is_local_hypervisor and path:
+        found = _within_time(path) if pool_xml.is_shared(xml) else _file_system(path)
+        if found is not None:
+            return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
     info = pool.info()
     return info.capacity_bytes, info.available_bytes
+
+
+def _file_system(path: str) -> Optional[os.statvfs_result]:
+    return os.statvfs(path) if os.path.isdir(path) else None
+
+
+def _within_time(path: str) -> Optional[os.statvfs_result]:
+    """None too when the server behind it does not answer: the call then waits for ever."""
+    found: List[Optional[os.statvfs_result]] = []
+    thread = threading.Thread(target=lambda: found.append(_file_system(path)), daemon=True)
+    thread.start()
+    thread.join(_ANSWER_SECONDS)
+    return found[0] if found else None
 
 
 def check_space(host: LibvirtHost, pool: Pool, needed_bytes: int) -> None:
