@@ -7,6 +7,7 @@ The cell is this machine, and a socket on its loopback stands where a guest's di
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -110,6 +111,20 @@ def test_bytes_go_both_ways_until_the_display_ends(consoles: Consoles) -> None:
         1000,
         "the guest closed its console",
     )
+
+
+def test_a_display_that_is_killed_is_an_end_like_others(consoles: Consoles) -> None:
+    browser, display = consoles.open()
+    display.sendall(GREETING)
+    assert browser.recv() == GREETING
+    # Closing with bytes unread is a reset.
+    browser.send(b"never read")
+    display.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    display.close()
+    with pytest.raises(ConnectionClosed) as closed:
+        browser.recv(timeout=20)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.reason == "the guest closed its console"
 
 
 def test_a_browser_that_leaves_frees_the_display(consoles: Consoles) -> None:

@@ -42,7 +42,7 @@ class Journey:
         self.troubles = troubles
 
     def steps(self, begin: str | None = None) -> list[Callable[[], None]]:
-        """All of it, or what comes after the login from a step on."""
+        """All of it, or what comes from a step on, after a login where that needs one."""
         steps = [
             self.first_start,
             self.login,
@@ -67,7 +67,8 @@ class Journey:
         if begin is None:
             return steps
         names = [step.__name__ for step in steps]
-        return [self.login, *steps[names.index(begin) :]]
+        first = names.index(begin)
+        return steps[first:] if first <= steps.index(self.login) else [self.login, *steps[first:]]
 
     def first_start(self) -> None:
         """A system without accounts sends everybody to its first page."""

@@ -75,7 +75,7 @@ class Pipe:
     async def _to_browser(self) -> Ending:
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         came = False
-        while data := await self._stream.reader.read(_CHUNK_BYTES):
+        while data := await self._read():
             self._note_use()
             if not came:
                 came = True
@@ -91,6 +91,12 @@ class Pipe:
         if came or not reason:
             return Ending(_NORMAL, "the guest closed its console")
         return Ending(_ERROR, f"the console cannot be reached: {reason}")
+
+    async def _read(self) -> bytes:
+        try:
+            return await self._stream.reader.read(_CHUNK_BYTES)
+        except ConnectionError:  # how a display ends that is killed
+            return b""
 
     async def _to_console(self) -> Ending:
         while True:
