@@ -56,7 +56,9 @@ class Consoles:
     def __enter__(self) -> Consoles:
         self._server = self._stack.enter_context(LoopbackServer(self.app))
         url = f"http://127.0.0.1:{self._server.port}/api/v1"
-        self.http = self._stack.enter_context(httpx.Client(base_url=url, trust_env=False))
+        self.http = self._stack.enter_context(
+            httpx.Client(base_url=url, trust_env=False, timeout=60)
+        )
         self.http.headers["Nano-Session"] = log_in(self.http)
         with self.cloud.database.transaction() as session:
             local = {"ansible_connection": "local"}
