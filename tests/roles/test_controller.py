@@ -125,7 +125,7 @@ class Controller:
 
     def client(self) -> NanoClient:
         """A client that trusts the certificate of this controller and no other."""
-        pem = self.shell("cat /etc/nano-cloud/tls/certificate.pem")
+        pem = self.shell("cat /etc/nano-cloud/service/tls/certificate.pem")
         trusted = ssl.create_default_context(cadata=pem)
         return NanoClient(f"https://{self.host.address}:5870", trusted=trusted)
 
@@ -184,7 +184,7 @@ def test_a_service_under_systemd_behind_tls_keeps_its_data(
     file = controller.shell(f"ls {folder}/nano-cloud-*.tar.gz")
     assert controller.shell(f"stat -c '%a %U' {file}") == "600 nano"
     controller.shell(
-        "systemctl stop nano-cloud && rm -r /var/lib/nano-cloud/secret.key && "
+        "systemctl stop nano-cloud && rm -r /var/lib/nano-cloud/service/secret.key && "
         "runuser -u postgres -- dropdb nano && "
         "runuser -u postgres -- createdb --template=template0 --locale=C.UTF-8 --encoding=UTF8 "
         f"--owner=nano nano && nanoctl restore {file} && systemctl start nano-cloud"
