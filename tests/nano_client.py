@@ -80,7 +80,7 @@ class NanoClient:
         """The data of a GET."""
         return self.call("GET", path).data
 
-    def wait_until_it_serves(self, seconds: float = 30) -> None:
+    def wait_until_it_serves(self, seconds: float = 120) -> None:
         """Raises TimeoutError when it never answers."""
         deadline = time.monotonic() + seconds
         while True:
