@@ -48,6 +48,9 @@ golden: $(INSTALLED) ## write the golden files anew after an intended change; re
 bench-modules: packages $(INSTALLED) ## seconds of each module beside the same calls to libvirt alone (root)
 	@$(VENV)/bin/python -m tests.benchmarks.module_cost
 
+failover-check: packages $(INSTALLED) ## a power failure and a cut cable under five guests; figures (root)
+	@$(VENV)/bin/python -m tests.e2e.failover_check
+
 packages: ## install the Debian packages that are missing (root)
 	@tests/lab/install_packages.sh
 
