@@ -23,14 +23,20 @@ from lease import Configuration, Keeper, Lease, say, uses_pool
 
 _RENEW_SECONDS = 2.0
 _ENFORCE_SECONDS = 0.5
+#: Rounds without the storage until libvirt is asked for it; somebody may be detaching it.
+_UNMOUNTED_ROUNDS = 5
 
 
 def start_guests(lease: Lease) -> None:
-    """Start what waited for the lease: what libvirt was refused, or what was ended without it."""
+    """Start what waited for the lease: what libvirt was refused, or what was ended without it.
+
+    At the host's start libvirt tries the guests with automatic start, and libvirt-guests those that
+    ran before; both are refused, and so remembered.
+    """
     wanted = lease.take_marks()
-    if not lease.started:
-        wanted += _virsh("list", "--all", "--autostart", "--uuid").split()
-        (lease.directory / "started").touch()
+    (lease.directory / "started").touch()
+    if not wanted:
+        return
     stopped = set(_virsh("list", "--inactive", "--uuid").split())
     for guest_id in dict.fromkeys(wanted):
         if guest_id in stopped and lease.held:
@@ -45,7 +51,7 @@ def _virsh(*arguments: str) -> str:
         capture_output=True,
         text=True,
     )
-    if done.returncode:
+    if done.returncode and arguments[0] != "pool-start":
         say(f"virsh {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout
 
@@ -58,6 +64,7 @@ class Service:
         self._stopping = threading.Event()
         self._keeper: Keeper | None = None
         self._copies: Copies | None = None
+        self._unmounted_rounds = 0
 
     def run(self) -> None:
         """Until SIGTERM."""
@@ -89,8 +96,15 @@ class Service:
         say(f"lease of {found.cell} on {found.path}" if found else "no pool with failover")
 
     def _renew(self) -> None:
-        if self._keeper is not None:
-            self._keeper.renew()
+        keeper = self._keeper
+        if keeper is None:
+            return
+        mounted = os.path.ismount(keeper.configuration.path)
+        self._unmounted_rounds = 0 if mounted else self._unmounted_rounds + 1
+        if self._unmounted_rounds >= _UNMOUNTED_ROUNDS:
+            # libvirt tries once, at its start; the storage may have been away then.
+            _virsh("pool-start", keeper.configuration.pool)
+        keeper.renew()
 
     def _copy(self) -> None:
         if self._copies is not None and self._lease.held:

@@ -155,7 +155,7 @@ class Lease:
 
     @property
     def started(self) -> bool:
-        """Whether the guests that start with the cell were started since its own start."""
+        """Whether there was a lease since the host's start: what is refused later is told."""
         return (self.directory / "started").exists()
 
     def mark(self, kind: str, guest_id: str) -> None:
