@@ -88,6 +88,7 @@ def options(site: Site, guest_id: str, image: str, address: str) -> dict[str, An
     }
 
 
+@pytest.mark.timeout(2 * BOOT_SECONDS)
 def test_it_sets_itself_up(site: Site, cloud_image: str, guest_id: str, tmp_path: Path) -> None:
     address = str(site.lab.network.guest_lan[30])
     wanted = options(site, guest_id, cloud_image, address)
