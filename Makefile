@@ -10,10 +10,10 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 PYTEST := $(VENV)/bin/pytest
 
-.PHONY: help up down test check lint types packages lab-up lab-down golden portal-check bench-modules clean
+.PHONY: help up down test check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer clean
 
 help: ## this text
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ## two real cells, the API and a running guest on this machine (root)
 	@tests/lab/check_host.sh
@@ -50,6 +50,9 @@ bench-modules: packages $(INSTALLED) ## seconds of each module beside the same c
 
 failover-check: packages $(INSTALLED) ## a power failure and a cut cable under five guests; figures (root)
 	@$(VENV)/bin/python -m tests.e2e.failover_check
+
+bench-observer: ## what the observer costs, with the lab of `make up` (root; 6 minutes)
+	@PYTHONPATH=collection:. $(VENV)/bin/python -m tests.benchmarks.observer
 
 packages: ## install the Debian packages that are missing (root)
 	@tests/lab/install_packages.sh

@@ -62,6 +62,10 @@ _POLICY = _own("policy_group", "policies")
 _TOKENS = Access(person=True)
 
 TABLE: dict[str, Access] = {
+    # the service itself, outside of the API's prefix
+    "GET /healthz": _PUBLIC,
+    "GET /readyz": _PUBLIC,
+    "GET /metrics": _menu("compute_pool", "log"),
     # accounts
     "GET /system": _PUBLIC,
     "POST /system": _PUBLIC,

@@ -25,5 +25,6 @@ class JsonBodies:
             found = next((value for name, value in headers if name == _NAME), b"")
             if not found.lower().startswith(b"multipart/"):
                 rest = [(name, value) for name, value in headers if name != _NAME]
-                scope = {**scope, "headers": [*rest, (_NAME, b"application/json")]}
+                # In place: middlewares around this one look for the route in the same mapping.
+                scope["headers"] = [*rest, (_NAME, b"application/json")]
         await self._app(scope, receive, send)

@@ -20,6 +20,9 @@ from nano_api.database import Database
 from nano_api.envelope import install_error_replies
 from nano_api.lenient_bodies import JsonBodies
 from nano_api.logs.trail import Trail
+from nano_api.monitoring.metrics import registry_of
+from nano_api.monitoring.requests import RequestMetrics, RequestTrail
+from nano_api.monitoring.router import router as monitoring
 from nano_api.pages import cross_origin, install_pages
 from nano_api.schema_versions import upgrade
 from nano_api.secrets_box import SecretsBox
@@ -67,15 +70,18 @@ def create_app(settings: Settings, *, background: bool = True) -> FastAPI:
     app.state.cloud = cloud
     app.state.doors = Doors()
     install_error_replies(app)
+    app.state.metrics = registry_of(cloud)
     app.add_middleware(Trail, prefix=API_PREFIX)
     app.add_middleware(JsonBodies)
     app.add_middleware(ConditionalReplies)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, **cross_origin(settings.cors_origins))
+    app.add_middleware(RequestTrail, metrics=RequestMetrics(app.state.metrics))
     from nano_api.routers import ROUTERS
 
     for router in ROUTERS:
         app.include_router(router, prefix=API_PREFIX, dependencies=[Depends(authorize)])
+    app.include_router(monitoring, dependencies=[Depends(authorize)])
     install_pages(app, API_PREFIX, settings.portal_dir)
     return app

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""What things cost: programs for people, not tests. The figures are for reading."""

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from nano_api.clock import now
 from nano_api.errors import Busy, Conflict, NotFound
 from nano_api.jobs.tables import ENDED, Job, JobEvent, JobLock, State
+
+log = structlog.get_logger(__name__)
 
 #: Longest pause between two tries to settle a job on a cell that does not answer.
 _LONGEST_PAUSE_SECONDS = 15
@@ -79,6 +82,7 @@ def submit(
     session.flush()
     session.add_all(JobLock(kind=k, resource_id=r, job_id=job.id) for k, r in wanted)
     record(session, job.id, {"state": "queued", "percent": 0})
+    log.info("a job is submitted", job=job.id, operation=operation, subject=subject.id)
     return job
 
 

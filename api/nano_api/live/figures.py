@@ -8,6 +8,7 @@ the others read what it writes down, one compact row per cell.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -99,6 +100,7 @@ class LiveFigures:
         self._lock = threading.Lock()
         self._cells: dict[str, CellNow] = {}
         self._observes = False
+        self._events: Counter[str] = Counter()
 
     def observing(self, observes: bool) -> None:
         """Whether this process observes; if not, the table has what another one sees."""
@@ -115,6 +117,16 @@ class LiveFigures:
         """It is watched no longer."""
         with self._lock:
             self._cells.pop(cell, None)
+
+    def count_event(self, kind: str) -> None:
+        """libvirt told something by itself."""
+        with self._lock:
+            self._events[kind] += 1
+
+    def event_counts(self) -> dict[str, int]:
+        """Kind → how often it was told to this process."""
+        with self._lock:
+            return dict(self._events)
 
     def in_memory(self) -> dict[str, CellNow]:
         """What this process has seen itself."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,16 +35,15 @@ _POOL_EVENTS = (
 class Listener:
     """The events of one cell."""
 
-    def __init__(self, happened: Callable[[], None]) -> None:
+    def __init__(self, happened: Callable[[], None], count: Callable[[str], None]) -> None:
         self._happened = happened
+        self._count = count
         self._lock = threading.Lock()
         self._changed: set[str] = set()
         self._pools_changed = False
         self._agents: set[str] = set()
         self._seen_running: frozenset[str] = frozenset()
         self._handles: list[tuple[bool, int]] = []
-        #: Kind → how many there were.
-        self.counts: Counter[str] = Counter()
 
     def register(self, connection: libvirt.virConnect) -> None:
         """Ask for all events; a driver that lacks one is looked at all the same."""
@@ -115,14 +113,14 @@ class Listener:
     def _note(self, guest_id: str, kind: str, details: tuple[Any, ...]) -> None:
         with self._lock:
             self._changed.add(guest_id)
-            self.counts[kind] += 1
+        self._count(kind)
         log.debug("a guest's event", guest=guest_id, kind=kind, details=[str(d) for d in details])
         self._happened()
 
     def _pool(self, _connection: Any, _pool: Any, *_details: Any) -> None:
         with self._lock:
             self._pools_changed = True
-            self.counts["storage_pool"] += 1
+        self._count("storage_pool")
         self._happened()
 
 

@@ -142,7 +142,8 @@ class Observer:
                 self._watched[name].watch.pool = pools[name]
             else:
                 folder = self._cloud.settings.runtime_folder
-                watch = CellWatch(cell, pools[name], folder, self._wake.set)
+                count = self._cloud.live.count_event
+                watch = CellWatch(cell, pools[name], folder, self._wake.set, count)
                 # Spread, so that the cells of a large cloud do not all come at the same moment.
                 due = time.monotonic() + random.uniform(0, min(2.0, len(wanted) / 50))
                 self._watched[name] = _Watched(watch, AddressBook(watch), due)

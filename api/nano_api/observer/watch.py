@@ -50,7 +50,15 @@ class Look:
 class CellWatch:
     """One cell of the inventory."""
 
-    def __init__(self, cell: Cell, pool: str, folder: Path, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        pool: str,
+        folder: Path,
+        wake: Callable[[], None],
+        count: Callable[[str], None],
+    ) -> None:
+        """``folder`` takes the ssh commands; ``wake`` and ``count`` are told of every event."""
         self.name = cell.name
         self.origin = (cell.address, dict(cell.connection))
         self.address_route = Route(cell, folder, "agents")
@@ -62,7 +70,7 @@ class CellWatch:
         self._sampler: Sampler | None = None
         self._definitions: DefinitionReader | None = None
         self._broken = threading.Event()
-        self.listener = Listener(self._happened)
+        self.listener = Listener(self._happened, count)
         #: When an event last asked for a look sooner than usual.
         self.urgent = threading.Event()
         self.answered_at = time.monotonic()
@@ -141,6 +149,9 @@ class CellWatch:
         self._sampler = self._definitions = None
         if connection is not None:
             self.listener.forget(connection)
+            # What may still be told keeps a connection open.
+            with contextlib.suppress(libvirt.libvirtError):
+                connection.unregisterCloseCallback()
             with contextlib.suppress(libvirt.libvirtError):
                 connection.close()
 

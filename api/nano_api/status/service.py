@@ -161,6 +161,11 @@ def refuse_storage_change(session: Session, pool_name: str, name: str, path: str
     )
 
 
+def guest_counts(session: Session) -> GuestCounts:
+    """All guests by what they do."""
+    return sum(_counts(session).values(), GuestCounts())
+
+
 def _figures(members: list[Cell], counts: Mapping[str, GuestCounts], live: Live) -> Figures:
     return figures_of(
         CellView(cell, counts.get(cell.name, GuestCounts()), live.get(cell.name))

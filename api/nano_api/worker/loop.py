@@ -65,7 +65,8 @@ class Worker:
                 if job is None:
                     self._stopping.wait(_IDLE_SECONDS)
                 else:
-                    self._process(job)
+                    with structlog.contextvars.bound_contextvars(job=job.id):
+                        self._process(job)
             except Exception:
                 # A thread that dies would take part of the service with it, unseen.
                 log.exception("a worker thread failed")
