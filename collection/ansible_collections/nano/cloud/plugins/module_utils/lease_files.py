@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The leases of a bridge as files: what we keep of them, and what dnsmasq reads. Pure.
 
-dnsmasq answers only cards that it knows. Addresses and options are read again when it is told to
-(SIGHUP); only a network that is new to a bridge needs a restart.
+dnsmasq answers only cards that it knows.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ description:
     answered, so that another DHCP server on the network can serve them.
   - There is one C(dnsmasq) for each bridge with leases, C(nano-dhcp@BRIDGE), which the role C(cell)
     prepares. A bridge needs no address in the guests' networks.
-  - Leases that are not named stay. A change does not interrupt others.
+  - Leases that are not named stay. A change starts the server of its bridge anew, for which a card
+    that asks at that moment asks again; addresses that were given stay.
 author:
   - The nano-cloud developers (@nano-cloud)
 extends_documentation_fragment:
