@@ -107,6 +107,8 @@ class Controller:
         given = [
             f"controller_wheelhouse={self._wheelhouse}",
             f"controller_inventory={self._inventory / 'for_controller.yml'}",
+            # The cells of a lab share this machine's processors with everything on it.
+            '{"controller_settings": {"busy_cpu_percent": 100}}',
             *values,
         ]
         for value in given:
