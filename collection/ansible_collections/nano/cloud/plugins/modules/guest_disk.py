@@ -56,8 +56,8 @@ options:
     default: present
   size_bytes:
     description:
-      - With O(state=present), the least size. Required for a disk that has to be made.
-      - Disks only grow.
+      - With O(state=present), the size. Required for a disk that has to be made.
+      - Disks only grow. A smaller size than the disk has is refused.
     type: int
   image:
     description: With O(state=reset), the id of an image in O(image_pool), see M(nano.cloud.image).

@@ -107,7 +107,7 @@ def test_an_image_of_a_guest(
     assert site.guest(guest_id)["medium"] == "boot"
     assert "boot.iso" not in site.shell(f"virsh dumpxml --inactive {guest_id}")
     assert "guest " in site.run("image", id="boot", format="iso", state="absent")["msg"]
-    wait_for("it to boot", lambda: "guest-ready" in console(site, guest_id), 180)
+    wait_for("it to boot", lambda: "guest-ready" in console(site, guest_id), 300)
     refused = site.run("image_capture", id="other", guest_id=guest_id)
     assert "name one of its snapshots" in refused["msg"]
     site.run("snapshot", id=guest_id, snapshot="one")
