@@ -122,3 +122,10 @@ def test_a_failure_is_told_once(client: TestClient, cloud: Cloud, image: str) ->
     told = client.get(f"/disk_images/{image}").json()
     assert "the cell is full" in told["message"]
     assert "invalid image" in client.get(f"/disk_images/{image}").json()["message"]
+
+
+def test_the_name_of_one_that_failed_is_free(client: TestClient, cloud: Cloud, image: str) -> None:
+    assert "already exists" in client.post("/disk_images/", json=WHO).json()["message"]
+    with cloud.database.transaction() as session:
+        session.get_one(Image, image).error_message = "the cell is full"
+    assert client.post("/disk_images/", json=WHO).json()["error_code"] == 0

@@ -279,8 +279,12 @@ def _check_has_no_file(image: Image) -> None:
 
 
 def _check_unique(session: Session, kind: Kind, group: str, name: str) -> None:
-    taken = select(Image.id).where(Image.kind == kind, Image.group == group, Image.name == name)
-    if session.scalar(taken):
+    same = select(Image).where(Image.kind == kind, Image.group == group, Image.name == name)
+    taken = session.scalar(same)
+    if taken is not None and taken.error_message is not None:
+        session.delete(taken)  # nobody asked for the reason, and the name is wanted again
+        session.flush()
+    elif taken is not None:
         raise Conflict(f"image '{name}' already exists in group '{group}'", field="name")
 
 

@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from . import names, pool_xml
 from .constants import IMAGE_FORMATS, MIB
+from .detached_run import DetachedRun
 from .differences import Differences
 from .errors import Conflict, InvalidInput, UnsafeImage, Unsupported
 from .file_users import FileUsers
@@ -82,10 +83,12 @@ def ensure_image_present(
 def ensure_image_absent(
     host: LibvirtHost, request: ImageRequest, check_mode: bool, lock_timeout_seconds: float
 ) -> ImageOutcome:
-    """Remove the image, and what an interrupted fetch left of it.
+    """Remove the image, and what an interrupted fetch left of it; end what is made or sent of it.
 
     :raises Conflict: volumes or guests depend on it; names them.
     """
+    if not check_mode:
+        _end_runs(request, lock_timeout_seconds)
     with _locked(host, request, check_mode, lock_timeout_seconds):
         cache = ImageCache(host, request)
         leftovers = cache.files_of_any_format()
@@ -103,6 +106,15 @@ def ensure_image_absent(
             cache.remove(leftovers)
         files = sorted(os.path.basename(path) for path in leftovers)
         return ImageOutcome(Differences({"id": request.id, "files": files}, {}), None, 0)
+
+
+def _end_runs(request: ImageRequest, wait_seconds: float) -> None:
+    for kind in ("capture", "upload"):
+        run = DetachedRun(kind, f"{request.pool}-{request.id}")
+        if run.status() is not None:
+            run.end()
+            run.wait(max(wait_seconds, 1))
+            run.forget()
 
 
 @contextlib.contextmanager

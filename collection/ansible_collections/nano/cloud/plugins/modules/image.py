@@ -14,7 +14,8 @@ description:
     before anything can use it. The image must be what it was declared to be, without a backing
     file or an external data file, and not too large.
   - A fetch that was broken off goes on where it ended.
-  - An image that guests depend on is not removed.
+  - An image that guests depend on is not removed. When one is removed that is being made of a
+    guest, or sent to the service, that is ended.
 author:
   - The nano-cloud developers (@nano-cloud)
 extends_documentation_fragment:
