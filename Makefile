@@ -10,7 +10,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 PYTEST := $(VENV)/bin/pytest
 
-.PHONY: help up down test check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer clean
+.PHONY: help up down test check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer failover-check clean
 
 help: ## this text
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

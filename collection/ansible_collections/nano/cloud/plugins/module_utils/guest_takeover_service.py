@@ -42,10 +42,11 @@ def ensure_taken(
     :raises CloudError: it cannot be here; nothing was changed
     """
     with object_lock("guest", request.id, lock_timeout_seconds):
+        shared = shared_path(host, request.pool)
+        _refresh(host, request.pool)
         domain = host.find_domain(request.id, None)
         if domain is not None:
             return TakeoverOutcome(Differences({}, {}), read_guest(domain, VolumeCatalog(host)))
-        shared = shared_path(host, request.pool)
         xml, warnings = _definition(host, shared, request)
         spec = domain_xml.parse(xml)
         _check(host, shared, spec, request)
@@ -61,6 +62,13 @@ def ensure_taken(
             domain.undefine()
             raise
         return TakeoverOutcome(differences, read_guest(domain, VolumeCatalog(host)), warnings)
+
+
+def _refresh(host: LibvirtHost, pool_name: str) -> None:
+    """Volumes that the other host made are unknown to this one's libvirt until it looks."""
+    pool = host.find_pool(pool_name)
+    if pool is not None:
+        pool.refresh()
 
 
 def _definition(host: LibvirtHost, shared: Path, request: TakeoverRequest) -> tuple[str, List[str]]:
