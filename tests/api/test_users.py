@@ -10,11 +10,14 @@ import pytest
 
 from nano_api.cloud import Cloud
 from nano_api.errors import CloudError
-from nano_api.users import service
+from nano_api.users import passwords, service
 from nano_api.users.passwords import hash_password, password_matches
 
 
-def test_a_password_is_kept_as_an_argon2id_hash_of_its_own() -> None:
+def test_a_password_is_kept_as_an_argon2id_hash_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passwords, "_hasher", passwords.new_hasher())
     one, other = hash_password("Correct-horse-7"), hash_password("Correct-horse-7")
     assert one != other
     assert one.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
