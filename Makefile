@@ -10,7 +10,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 PYTEST := $(VENV)/bin/pytest
 
-.PHONY: help up down test check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer failover-check clean
+.PHONY: help up down test check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer failover-check fuzz clean
 
 help: ## this text
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	@$(VENV)/bin/mypy
+
+fuzz: $(INSTALLED) ## 16,000 requests made from our own description; takes minutes
+	@PYTHONPATH=api:collection:. $(VENV)/bin/python -W ignore -m tests.fuzz
 
 golden: $(INSTALLED) ## write the golden files anew after an intended change; read the diff
 	@$(PYTEST) -q tests/golden --regenerate-golden

@@ -12,11 +12,13 @@ from fastapi.middleware.gzip import GZipMiddleware
 
 from nano_api import API_PREFIX, __version__
 from nano_api.access import authorize
+from nano_api.body_limit import BodyLimit
 from nano_api.cloud import Cloud
 from nano_api.compute_pools.service import ensure_default
 from nano_api.conditional_replies import ConditionalReplies
 from nano_api.consoles.streams import Doors
 from nano_api.database import Database
+from nano_api.description import install_description
 from nano_api.envelope import install_error_replies
 from nano_api.lenient_bodies import JsonBodies
 from nano_api.logs.trail import Trail
@@ -73,6 +75,7 @@ def create_app(settings: Settings, *, background: bool = True) -> FastAPI:
     app.state.metrics = registry_of(cloud)
     app.add_middleware(Trail, prefix=API_PREFIX)
     app.add_middleware(JsonBodies)
+    app.add_middleware(BodyLimit, largest_bytes=settings.max_body_bytes)
     app.add_middleware(ConditionalReplies)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)
     if settings.cors_origins:
@@ -83,5 +86,6 @@ def create_app(settings: Settings, *, background: bool = True) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, prefix=API_PREFIX, dependencies=[Depends(authorize)])
     app.include_router(monitoring, dependencies=[Depends(authorize)])
+    install_description(app)
     install_pages(app, API_PREFIX, settings.portal_dir)
     return app

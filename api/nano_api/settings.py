@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     max_memory_bytes: int = Field(256 * _GIB, ge=1)
     max_disk_bytes: int = Field(2048 * _GIB, ge=1, description="size of one disk")
     max_upload_bytes: int = Field(128 * _GIB, ge=1)
+    max_body_bytes: int = Field(4 << 20, ge=1 << 16, description="a request that is no upload")
 
     @field_validator("portal_dir")
     @classmethod

@@ -14,10 +14,13 @@ from nano_api.users import passwords, service
 from nano_api.users.passwords import hash_password, password_matches
 
 
-def test_a_password_is_kept_as_an_argon2id_hash_of_its_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture(autouse=True)
+def real_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those that cost nothing."""
     monkeypatch.setattr(passwords, "_hasher", passwords.new_hasher())
+
+
+def test_a_password_is_kept_as_an_argon2id_hash_of_its_own() -> None:
     one, other = hash_password("Correct-horse-7"), hash_password("Correct-horse-7")
     assert one != other
     assert one.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
