@@ -10,7 +10,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 PYTEST := $(VENV)/bin/pytest
 
-.PHONY: help up down test check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer failover-check fuzz clean
+.PHONY: help up down test check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer failover-check fuzz bench-api clean
 
 help: ## this text
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ types: $(INSTALLED)
 
 fuzz: $(INSTALLED) ## 16,000 requests made from our own description; takes minutes
 	@PYTHONPATH=api:collection:. $(VENV)/bin/python -W ignore -m tests.fuzz
+
+bench-api: $(INSTALLED) ## lists of 10,000 guests: query plans, and requests per second
+	@PYTHONPATH=api:collection:. $(VENV)/bin/python -W ignore -m tests.benchmarks.guest_lists
 
 golden: $(INSTALLED) ## write the golden files anew after an intended change; read the diff
 	@$(PYTEST) -q tests/golden --regenerate-golden

@@ -147,6 +147,7 @@ INSTANCE = record(
     bytes_written_=NUMBER,
     bytes_received_=NUMBER,
     bytes_sent_=NUMBER,
+    stale_=FLAG,  # ours: the figures are old
 )
 _TIMES = {"create_time": TEXT, "modify_time": TEXT}
 _IMAGE_ALONE = record(

@@ -143,6 +143,8 @@ def fuzz(
                 report.failures[f"{operation.label} ({mode.value})"] = str(error)
                 show(f"FAILED {operation.label}: {error}")
         world.end_jobs()
+        world.data("GET", "/system/")
+        world.data("GET", "/compute_pools/")  # the session lives
     return report
 
 
@@ -213,6 +215,5 @@ def _check_envelope(response: Any, report: Report) -> None:
     code = envelope["error_code"]
     report.codes[code] += 1
     assert code != _INTERNAL, f"an internal error: {envelope}"
-    assert code != 401, f"the session was lost: {envelope}"
     assert "Traceback" not in envelope["message"]
     assert code == 0 or envelope["message"], "an error without a message"

@@ -70,13 +70,14 @@ class QosOut(BaseModel):
     send_speed: int | None = None
 
     @classmethod
-    def of(cls, limits: dict[str, Any]) -> QosOut:
+    def of(cls, limits: dict[str, Any]) -> dict[str, Any]:
         """From what a guest's row keeps."""
         found: dict[str, Any] = {"cpu_priority": limits.get("cpu_priority") or "high"}
         for part, fields in (("disk_limits", _DISK_FIELDS), ("network_limits", _NETWORK_FIELDS)):
-            kept = limits.get(part) or {}
-            found |= {ours: kept.get(theirs) or None for ours, theirs in fields.items()}
-        return cls(**found)
+            kept = limits.get(part)
+            if kept:
+                found |= {ours: kept[theirs] for ours, theirs in fields.items() if kept.get(theirs)}
+        return found
 
 
 def all_limits(wanted: QosIn | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Body, Query, Response
 
 from nano_api.cloud import CurrentCloud
-from nano_api.envelope import Envelope, NanoRouter, reply
+from nano_api.envelope import Envelope, NanoRouter, quick_reply, reply
 from nano_api.guests import reading, service
 from nano_api.guests.schemas import (
     GuestCreated,
@@ -52,7 +52,7 @@ def search_guests(
             running=None if status is None else bool(status),
             created=created,
         )
-    return reply([GuestOut.of(view) for view in found])
+    return quick_reply([GuestOut.of(view) for view in found])
 
 
 @router.post("/search/guests/", response_model=Envelope[GuestPage])
@@ -74,7 +74,7 @@ def search_guests_paged(
             offset=body.offset,
         )
     found = [GuestOut.of(view) for view in page.views]
-    return reply(GuestPage(result=found, total=page.total, limit=page.limit, offset=page.offset))
+    return reply({"result": found, "total": page.total, "limit": page.limit, "offset": page.offset})
 
 
 @router.get("/guests/{id}", response_model=Envelope[GuestOut], responses=_CREATING)

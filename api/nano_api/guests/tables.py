@@ -27,6 +27,19 @@ class Guest(Base):
         Index("ix_guests_owner", "owner"),
         Index("ix_guests_group", "group"),
         Index("ix_guests_image", "image_id"),
+        # All that a search looks at, in the order of its pages: see ``guests.reading``.
+        Index(
+            "ix_guests_listing",
+            "name",
+            "id",
+            "owner",
+            "group",
+            "state",
+            "pool",
+            "cell",
+            "allocated_address",
+            "network_address",
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from nano_api.access import sees_everything
 from nano_api.cells import service as cells
 from nano_api.cloud import Cloud, CurrentCloud
-from nano_api.envelope import Envelope, NanoRouter, reply
+from nano_api.envelope import Envelope, NanoRouter, quick_reply, reply
 from nano_api.guests import reading
 from nano_api.guests.schemas import GuestOut
 from nano_api.sessions.dependency import CurrentSession, SessionInfo
@@ -143,7 +143,7 @@ def list_pool_instances(pool: str, cloud: CurrentCloud, caller: CurrentSession) 
     """By name. A pool's name gives its guests, a cell's name those on it."""
     with cloud.database.reading() as session:
         found, cell = service.pool_or_cell(session, pool)
-        return reply(_visible(session, cloud, caller, reading.everyone(session, found, cell)))
+        return quick_reply(_visible(session, cloud, caller, reading.everyone(session, found, cell)))
 
 
 @router.get(
@@ -155,12 +155,12 @@ def list_cell_instances(pool: str, cell: str, cloud: CurrentCloud, caller: Curre
     """By name."""
     with cloud.database.reading() as session:
         cells.get_in_pool(session, pool, cell)
-        return reply(_visible(session, cloud, caller, reading.everyone(session, pool, cell)))
+        return quick_reply(_visible(session, cloud, caller, reading.everyone(session, pool, cell)))
 
 
 def _visible(
     session: Session, cloud: Cloud, caller: SessionInfo, views: list[reading.GuestView]
-) -> list[GuestOut]:
+) -> list[dict[str, Any]]:
     """All of them for an operator, for others their own and those that their group shows them."""
     if not sees_everything(cloud.settings, caller):
         group = visible_group(session, caller, "instance")
