@@ -4,6 +4,9 @@
 A real server in a process of its own; a bare FastAPI route in the same one is the yardstick.
 """
 
+# A command line talks by printing.
+# ruff: noqa: T201
+
 from __future__ import annotations
 
 import argparse
