@@ -280,8 +280,8 @@ def test_a_guest_with_a_job_is_busy(client: TestClient, cloud: Cloud) -> None:
         (False, "DELETE", "instances", {}, "instance '{id}' already stopped"),
         (False, "DELETE", "instances", {"reboot": True}, "instance '{id}' already stopped"),
         (True, "DELETE", "guests", {}, "instance '{id}' is still running"),
-        (False, "POST", "instances", {"from_media": True}, "from_media: only"),
-        (False, "POST", "instances", {"from_network": True}, "from_network: only"),
+        (False, "POST", "instances", {"from_media": True}, "source required: the media image"),
+        (False, "POST", "instances", {"from_network": True}, "from_network: a guest starts"),
     ],
 )
 def test_a_wrong_state_is_refused_before_a_job_is_made(

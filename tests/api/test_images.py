@@ -79,7 +79,7 @@ def test_a_search_finds_own_images_by_any_of_the_tags(client: TestClient) -> Non
         ({"tags": [" "]}, 400, "invalid tag"),
         ({"tags": [str(n) for n in range(33)]}, 400, "more than 32 tags"),
         ({"description": "x" * 1025}, 400, "description is longer"),
-        ({"guest": "0b6a"}, 400, "building an image from a guest is not supported yet"),
+        ({"guest": "0b6a"}, 404, "invalid guest '0b6a'"),
         ({"name": "taken"}, 409, "image 'taken' already exists in group 'admin'"),
     ],
 )

@@ -151,3 +151,12 @@ def test_a_key_is_made_once_and_its_public_half_returned(tmp_path: Path) -> None
     assert first["identity"] == second["identity"]
     assert first["identity"]["public_key"].startswith("ssh-ed25519 ")
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+
+
+def test_selinux_is_asked_for_booleans_that_are_there_and_off(tmp_path: Path) -> None:
+    module = library_module("cell_selinux")
+    (tmp_path / "virt_use_nfs").write_text("0 0")
+    (tmp_path / "virt_use_fusefs").write_text("1 1")
+    names = ["virt_use_nfs", "virt_use_fusefs", "of_another_policy"]
+    assert module.those_off(names, tmp_path) == ["virt_use_nfs"]
+    assert module.those_off(names, tmp_path / "without_selinux") == []

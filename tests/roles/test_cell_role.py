@@ -44,7 +44,9 @@ def test_specs_and_defaults_agree(entry: str) -> None:
         assert option["default"] == DEFAULTS[name], name
         assert option["description"], name
         if "choices" in option:
-            assert DEFAULTS[name] in option["choices"], name
+            chosen = DEFAULTS[name]
+            for each in chosen if isinstance(chosen, list) else [chosen]:
+                assert each in option["choices"], name
 
 
 def test_every_variable_is_explained_where_it_is_set() -> None:

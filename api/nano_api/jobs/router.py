@@ -68,7 +68,11 @@ def get_job_log(id: str, cloud: CurrentCloud, _caller: CurrentSession) -> Respon
     return FileResponse(path, media_type="text/plain; charset=utf-8")
 
 
-@router.get("/jobs/{id}/events", response_class=EventSourceResponse)
+@router.get(
+    "/jobs/{id}/events",
+    response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
 def watch_job(
     id: str,  # noqa: A002
     request: Request,

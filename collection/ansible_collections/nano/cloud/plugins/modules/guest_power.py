@@ -98,17 +98,13 @@ EXAMPLES = r"""
     name: admin.web1
     state: stopped
     timeout_seconds: 120
-    boot_image:
-    description:
-      - With O(state=running), the id of an ISO in O(image_pool) that a stopped guest boots from,
-        for this run only. Its definition stays as it is.
-      - A guest that runs already is left alone.
-    type: str
-  image_pool:
-    description: Storage pool of the images.
-    type: str
-    default: nano-images
-  force_after_timeout: true
+    force_after_timeout: true
+
+- name: Start a guest from an installation medium, this once
+  nano.cloud.guest_power:
+    name: admin.web1
+    state: running
+    boot_image: debian-12-netinst
 
 - name: Start many
   nano.cloud.guest_power:
