@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import POOL, Service
+from tests.e2e.conftest import PASSWORD, POOL, USER, Service
 from tests.e2e.test_migrations import ended, states
 from tests.lab.shared_storage import SharedStorage
 from tests.nano_client import ApiError
@@ -23,6 +23,7 @@ def shared_pool(service: Service, shared_storage: SharedStorage) -> Iterator[str
     """Both cells leave the other tests' pool for one with shared storage, and come back."""
     client, cells = service.client, [cell.name for cell in service.lab.cells]
     storage = {"type": "glusterfs", "host": shared_storage.host, "target": shared_storage.source}
+    client.login(USER, PASSWORD)  # Bringing the storage up may take longer than a session lives.
     client.call("POST", f"/storage_pools/{STORAGE}", storage)
     client.call("POST", f"/compute_pools/{SHARED}", {"storage": STORAGE, "failover": True})
     for cell in cells:
@@ -31,6 +32,7 @@ def shared_pool(service: Service, shared_storage: SharedStorage) -> Iterator[str
     try:
         yield SHARED
     finally:
+        client.login(USER, PASSWORD)
         for guest in client.get(f"/guest_search/?pool={SHARED}"):
             client.call("DELETE", f"/guests/{guest['id']}", {"force": True})
         for cell in cells:
@@ -40,7 +42,7 @@ def shared_pool(service: Service, shared_storage: SharedStorage) -> Iterator[str
         client.call("DELETE", f"/storage_pools/{STORAGE}")
 
 
-def test_a_compute_pool_on_shared_storage(service: Service, shared_pool: str, image: str) -> None:
+def test_a_compute_pool_on_shared_storage(service: Service, image: str, shared_pool: str) -> None:
     client, cells = service.client, service.lab.cells
     for cell in cells:
         found = client.get(f"/compute_pool_cells/{shared_pool}/{cell.name}")
