@@ -71,7 +71,7 @@ def get_job_log(id: str, cloud: CurrentCloud, _caller: CurrentSession) -> Respon
 @router.get(
     "/jobs/{id}/events",
     response_class=EventSourceResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"text/event-stream": {}}}},
 )
 def watch_job(
     id: str,  # noqa: A002
