@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import USER, Service, domain_xml
+from tests.e2e.conftest import PASSWORD, USER, Service, domain_xml
 from tests.nano_client import ApiError
 
 pytestmark = pytest.mark.lab
@@ -38,6 +38,7 @@ def guest(service: Service, agent_image: str) -> Iterator[str]:
     guest_id, _job = service.client.create_guest(order)
     service.client.wait_for_guest(guest_id, seconds=300)
     yield guest_id
+    _stay(service)
     service.client.call("DELETE", f"/guests/{guest_id}", {"force": True})
 
 
@@ -54,6 +55,7 @@ def test_disks_passwords_images_and_media(service: Service, guest: str, agent_im
     assert client.get(f"/guests/{guest}/auth") == told
     assert told["password"] not in service.log()
 
+    _stay(service)
     client.call("PUT", f"/guests/{guest}/disks/resize/1", {"size": 96 * MIB})
     assert client.get(f"/guests/{guest}")["disks"] == [256 * MIB, 96 * MIB]
     with pytest.raises(ApiError, match="is still running"):
@@ -62,29 +64,39 @@ def test_disks_passwords_images_and_media(service: Service, guest: str, agent_im
     client.call("PUT", f"/guests/{guest}/disks/shrink/0", {})
     client.call("PUT", f"/guests/{guest}/disks/shrink/1", {})
 
+    _stay(service)
     image = _captured(service, guest)
     try:
+        _stay(service)
         client.call("PUT", f"/guests/{guest}/system/", {"from_image": image})
         client.wait_for_guest(guest, seconds=300)
         assert f'image="{image}"' in domain_xml(cell, shown["name"])
     finally:
         client.call("DELETE", f"/disk_images/{image}")
 
+    _stay(service)
     iso = client.upload_image("boot", service.lab.image_iso, owner=USER, group=USER, kind="media")
     start = {"from_media": True, "source": iso}
     client.call("POST", f"/instances/{guest}", start)
     running = client.get(f"/instances/{guest}")
     assert (running["media_attached"], running["media_source"]) == (True, iso)
     assert iso not in domain_xml(cell, shown["name"])
+    _stay(service)
     client.call("DELETE", f"/instances/{guest}", {"force": True})
     assert client.get(f"/instances/{guest}")["media_attached"] is False
     client.call("DELETE", f"/media_images/{iso}")
     client.call("DELETE", f"/disk_images/{agent_image}")
 
 
+def _stay(service: Service) -> None:
+    """Sessions live 180 s, and a busy machine needs longer for all of this."""
+    service.client.login(USER, PASSWORD)
+
+
 def _wait_for_agent(service: Service, guest: str) -> None:
     """A guest that boots answers in a while; until then the API says so."""
     for _ in range(20):
+        _stay(service)
         try:
             service.client.call("PUT", f"/guests/{guest}/auth", {"user": "root"})
         except ApiError as error:
@@ -105,7 +117,8 @@ def _captured(service: Service, guest: str) -> str:
     found = client.get(f"/disk_images/{image}")
     while not found["created"]:
         seen.append(found["progress"])
-        time.sleep(0.2)
+        time.sleep(1)
+        _stay(service)
         found = client.get(f"/disk_images/{image}")
     assert seen == sorted(seen)
     assert seen[-1] < 100
