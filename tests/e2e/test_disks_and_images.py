@@ -120,6 +120,8 @@ def _captured(service: Service, guest: str) -> str:
         time.sleep(1)
         _stay(service)
         found = client.get(f"/disk_images/{image}")
+    assert reply.job is not None
+    assert client.wait_for_job(reply.job)["state"] == "succeeded"  # Until then it has the guest.
     assert seen == sorted(seen)
     assert seen[-1] < 100
     assert (found["progress"], found["format"], found["virtual_size"]) == (100, "qcow2", 256 * MIB)
