@@ -10,7 +10,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 PYTEST := $(VENV)/bin/pytest
 
-.PHONY: help up down test check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer failover-check fuzz bench-api clean
+.PHONY: help up down test test-heavy check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer failover-check fuzz bench-api clean
 
 help: ## this text
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,11 +24,14 @@ up: ## two real cells, the API and a running guest on this machine (root)
 down: ## remove everything that `make up` made (root)
 	@$(PYTHON) -m tests.lab.first_light down
 
-test: ## everything, with real cells where the machine allows it (root)
+test: ## everything but test-heavy, with real cells where the machine allows it (root)
 	@tests/lab/install_packages.sh
 	@$(MAKE) --no-print-directory $(INSTALLED) lint types
 	@$(PYTEST) -m 'not lab' -n 2 -q
-	@$(PYTEST) -m lab
+	@$(PYTEST) -m 'lab and not heavy'
+
+test-heavy: packages $(INSTALLED) ## shared storage, failover, a controller, many consoles: on a quiet machine (root)
+	@$(PYTEST) -m heavy
 
 check: $(INSTALLED) lint types ## lint, types, unit and contract tests: no root, no libvirt daemon
 	@$(PYTEST) -m 'not lab' -n 2 -q

@@ -11,7 +11,7 @@ from tests.e2e.conftest import PASSWORD, POOL, USER, Service
 from tests.e2e.failover_scene import lose_a_cell, make_guests, make_pool, remove_pool
 from tests.lab.shared_storage import SharedStorage
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.heavy]
 
 CELLS = ["cell1", "cell2"]
 

@@ -12,7 +12,7 @@ from tests.e2e.test_migrations import ended, states
 from tests.lab.shared_storage import SharedStorage
 from tests.nano_client import ApiError
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.heavy]
 
 SHARED, STORAGE = "lab-shared", "lab-gluster"
 DIRECTORY = f"/var/lib/libvirt/storage/{STORAGE}"

@@ -17,7 +17,7 @@ from tests.e2e.conftest import MIB, ansible, changes
 from tests.lab.identity import CHECKOUT
 from tests.lab.lab import Lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.heavy]
 
 PLAYBOOKS = CHECKOUT / "playbooks"
 TINY = {"cores": 1, "memory_bytes": 64 * MIB, "serial_log": True}

@@ -20,7 +20,7 @@ from tests.lab.identity import CHECKOUT
 from tests.lab.lab import Lab
 from tests.nano_client import NanoClient
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.heavy]
 
 MIB = 1 << 20
 PASSWORD = "Correct-horse-7"

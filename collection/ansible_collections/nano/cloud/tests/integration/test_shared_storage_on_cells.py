@@ -20,7 +20,7 @@ from ansible_collections.nano.cloud.tests.integration.site import (
 )
 from tests.lab.shared_storage import SharedStorage, stand_in_for_nfs
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.heavy]
 
 POOL = "shared"
 DIRECTORY = f"/var/lib/libvirt/storage/{POOL}"
