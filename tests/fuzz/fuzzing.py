@@ -139,7 +139,7 @@ def fuzz(
                 _try(world, strategy, known, each, seed, report, spared=bare in _SPARED)
             except hypothesis.errors.Unsatisfiable:
                 continue  # nothing can be wrong with an endpoint that takes nothing
-            except Exception as error:
+            except (Exception, BaseExceptionGroup) as error:
                 report.failures[f"{operation.label} ({mode.value})"] = str(error)
                 show(f"FAILED {operation.label}: {error}")
         world.end_jobs()

@@ -44,7 +44,7 @@ class MaintenanceOut(BaseModel):
     cell: str
     enabled: bool
     empty: bool
-    job: str | None
+    job: str | None = None
     progress: int
     guests: list[GuestLeftOut]
 

@@ -31,7 +31,7 @@ class DriftOut(BaseModel):
     cell: str
     missing: bool = Field(description="its cell does not have it at all")
     fields: list[DifferenceOut]
-    seen_at: str | None
+    seen_at: str | None = None
 
     @classmethod
     def of(cls, drift: Drift) -> DriftOut:
@@ -64,7 +64,7 @@ class UnknownGuestOut(BaseModel):
     owner: str = Field(description="from metadata of ours, if it has any; as group")
     group: str
     copy_of_guest: bool = Field(description="a guest of another cell has its id")
-    seen_at: str | None
+    seen_at: str | None = None
 
     @classmethod
     def of(cls, unknown: UnknownGuest) -> UnknownGuestOut:

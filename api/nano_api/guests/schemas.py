@@ -49,7 +49,7 @@ class GuestOut(BaseModel):
     display_protocol: str
     internal: AddressesOut
     external: AddressesOut = Field(default_factory=AddressesOut)
-    create_time: str | None
+    create_time: str | None = None
     media_attached: bool | None = None
     qos: QosOut
 
@@ -140,7 +140,7 @@ class InstanceOut(BaseModel):
     ethernet_address: str
     display_protocol: str
     internal: AddressesOut
-    create_time: str | None
+    create_time: str | None = None
     media_attached: bool
     media_source: str | None = Field(None, description="id of the image in the drive")
     cpu_usage: float = Field(description="percent of the guest's own cores")

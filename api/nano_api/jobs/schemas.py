@@ -38,13 +38,13 @@ class JobOut(BaseModel):
     step: str
     attempt: int
     canceling: bool
-    error: JobErrorOut | None
+    error: JobErrorOut | None = None
     results: list[dict[str, Any]]
     requested_by: str
     requested_from: str
     created_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
 
     @classmethod
     def of(cls, job: Job) -> JobOut:
