@@ -30,7 +30,7 @@ test: ## everything but test-heavy, with real cells where the machine allows it 
 	@$(PYTEST) -m 'not lab' -n 2 -q
 	@$(PYTEST) -m 'lab and not heavy'
 
-test-heavy: packages $(INSTALLED) ## shared storage, failover, a controller, many consoles: on a quiet machine (root)
+test-heavy: packages $(INSTALLED) ## shared storage, failover, a controller: on a quiet machine (root)
 	@$(PYTEST) -m heavy
 
 check: $(INSTALLED) lint types ## lint, types, unit and contract tests: no root, no libvirt daemon

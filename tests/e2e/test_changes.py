@@ -63,9 +63,11 @@ def test_a_guest_is_changed_in_place(service: Service) -> None:
     assert client.get(path)["ethernet_address"] in domain_xml(cell, f"{USER}.renamed")
 
     client.call("POST", f"/instances/{guest_id}")
-    for change, body in (("name/", {"name": f"{USER}.x"}), ("disks/resize/0", {"size": 1 << 30})):
-        with pytest.raises(ApiError, match="is still running"):
-            client.call("PUT", f"{path}/{change}", body)
+    with pytest.raises(ApiError, match="is still running"):
+        client.call("PUT", f"{path}/name/", {"name": f"{USER}.x"})
+    client.call("PUT", f"{path}/disks/resize/0", {"size": 128 * MIB})
+    assert disk_bytes(cell, guest_id, "sys") == 128 * MIB
+    assert client.get(path)["disks"] == [128 * MIB, 48 * MIB]
     client.call("PUT", f"{path}/cores", {"cores": 2})
     # The running guest keeps what it started with.
     running = cell.run(["virsh", "dumpxml", f"{USER}.renamed"]).stdout

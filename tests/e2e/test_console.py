@@ -135,7 +135,6 @@ def test_a_console(service: Service, image: str) -> None:
         assert "is over" in refusal(service, prepared["id"])
 
 
-@pytest.mark.heavy
 def test_many_consoles_at_once(service: Service, image: str) -> None:
     """All of them logged in to the displays of two guests at the same time, each seeing one."""
     client = service.client
