@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +19,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from nano_api.cloud import Cloud
+from nano_api.database import Database
 from nano_api.main import create_app
+from nano_api.schema_versions import upgrade
 from nano_api.settings import Settings
 from nano_api.users.names import PORTAL_MENUS
 
@@ -36,8 +40,21 @@ ADDRESS = "http://cloud.test/api/v1"
 _PEER = ("192.0.2.7", 4711)
 
 
+@functools.cache
+def _tables() -> bytes:
+    """A database file with every table and no rows: making it anew each time costs most."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/nano.db")
+        upgrade(database)
+        database.close()
+        return Path(folder, "nano.db").read_bytes()
+
+
 def small_settings(folder: Path, database_url: str = "") -> Settings:
     """Settings of an empty data folder; a disk of 1 GiB and an upload of 300 MiB are allowed."""
+    if not database_url:
+        folder.mkdir(mode=0o700, parents=True)
+        (folder / "nano.db").write_bytes(_tables())
     return Settings(
         data=folder,
         database_url=database_url,

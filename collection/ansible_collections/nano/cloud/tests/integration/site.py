@@ -42,65 +42,71 @@ def _untemplated(value: Any) -> Any:
 
 
 class Site:
-    """Modules called on one cell by playbooks of one task."""
+    """Modules called on one cell by playbooks of a task or a few."""
 
     def __init__(self, laboratory: Lab, cell: Cell, folder: Path) -> None:
         self.lab = laboratory
         self.cell = cell
-        self._result = folder / "result.json"
+        self._lines = folder / "results.jsonl"
         self._playbook = folder / "play.yml"
 
     def command(self, module: str, *flags: str, **options: Any) -> list[str]:
-        task = {f"nano.cloud.{module}": _untemplated(options)}
-        keep = {"content": "{{ result | to_json }}", "dest": str(self._result), "mode": "0600"}
+        """How to call a module from a shell; ``result`` reads what it said."""
+        return self._command([{f"nano.cloud.{module}": _untemplated(options)}], *flags)
+
+    def _command(self, tasks: list[dict[str, Any]], *flags: str) -> list[str]:
         play = {
             "hosts": self.cell.name,
             "gather_facts": False,
-            "tasks": [
-                {**task, "register": "result", "ignore_errors": True},
-                {
-                    "ansible.builtin.copy": keep,
-                    "delegate_to": "localhost",
-                    "check_mode": False,
-                    "diff": False,
-                },
-            ],
+            "tasks": [{**task, "ignore_errors": True} for task in tasks],
         }
         self._playbook.write_text(yaml.dump([play], Dumper=_Dumper))
         program = Path(sys.executable).with_name("ansible-playbook")
         inventory = str(self.lab.inventory_path)
-        return [str(program), "-i", inventory, *flags, str(self._playbook)]
+        settings = {
+            "ANSIBLE_CALLBACK_PLUGINS": Path(__file__).with_name("callback_plugins"),
+            "ANSIBLE_CALLBACKS_ENABLED": "result_lines",
+            "NANO_RESULT_LINES": self._lines,
+        }
+        given = [f"{name}={value}" for name, value in settings.items()]
+        return ["env", *given, str(program), "-i", inventory, *flags, str(self._playbook)]
+
+    def _results(self, command: list[str]) -> list[dict[str, Any]]:
+        done = subprocess.run(
+            command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert self._lines.exists(), done.stdout + done.stderr
+        results = [json.loads(line) for line in self._lines.read_text().splitlines()]
+        self._lines.unlink()
+        return results
 
     def run(self, module: str, *flags: str, **options: Any) -> dict[str, Any]:
         """The module's result; ``error`` is in it when it failed."""
-        done = subprocess.run(
-            self.command(module, *flags, **options),
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert self._result.exists(), done.stdout + done.stderr
-        return self.result()
+        [result] = self._results(self.command(module, *flags, **options))
+        return result
 
     def result(self) -> dict[str, Any]:
         """The result of a run that was started by hand."""
-        result: dict[str, Any] = json.loads(self._result.read_text())
-        self._result.unlink()
+        result: dict[str, Any] = json.loads(self._lines.read_text())
+        self._lines.unlink()
         return result
 
     def forget(self) -> None:
         """Drop the result of a run that was started by hand."""
-        self._result.unlink(missing_ok=True)
+        self._lines.unlink(missing_ok=True)
 
     def check_then_real_then_again(self, module: str, **options: Any) -> dict[str, Any]:
-        foretold = self.run(module, "--check", "--diff", **options)
+        """Foretold by check mode, then done as foretold, then nothing left to do.
+
+        Returns the second result. One run of three tasks: starting Ansible costs most.
+        """
+        task = {f"nano.cloud.{module}": _untemplated(options), "diff": True}
+        foretold, real, again = self._results(
+            self._command([{**task, "check_mode": True}, task, task])
+        )
         assert foretold.get("changed"), foretold
-        real = self.run(module, "--diff", **options)
         assert real.get("changed"), real
         assert foretold["diff"] == real["diff"]
-        again = self.run(module, "--diff", **options)
         assert again.get("changed") is False, again
         return real
 
