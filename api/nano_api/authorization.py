@@ -56,6 +56,7 @@ _READ_GUEST = _own("guest")
 _GUEST = _own("guest", "instance")
 _NEW_GUEST = replace(_menu("instance"), owner_field="owner").plus(from_image="disk_image")
 _THIS_GUEST = _menu("instance").plus(guest="guest", guests="guest", id="guest")
+_BATCH = _own("job", "instance")  # a batch's id is its job's
 _IMAGE = _own("disk_image", "image")
 _MEDIA = _own("media_image", "media")
 _POLICY = _own("policy_group", "policies")
@@ -199,11 +200,11 @@ TABLE: dict[str, Access] = {
     "GET /migrations": _CELLS,
     "GET /migrations/{}": _CELLS,
     "POST /batch/create_guest": _NEW_GUEST,
-    "GET /batch/create_guest/{}": _menu("instance"),
+    "GET /batch/create_guest/{}": _BATCH,
     "POST /batch/delete_guest": _THIS_GUEST,
-    "GET /batch/delete_guest/{}": _menu("instance"),
+    "GET /batch/delete_guest/{}": _BATCH,
     "POST /batch/stop_guest": _THIS_GUEST,
-    "GET /batch/stop_guest/{}": _menu("instance"),
+    "GET /batch/stop_guest/{}": _BATCH,
     # what guests are made of; searches show what the caller may see
     "GET /disk_image_search": _SESSION,
     "POST /disk_images": replace(_menu("image"), owner_field="owner").plus(guest="guest"),
