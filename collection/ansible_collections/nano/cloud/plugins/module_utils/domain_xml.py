@@ -43,14 +43,14 @@ _UNITS.update({"tb": 1000**4, "t": 1024**4, "tib": 1024**4})
 class DomainFacts:
     """What a domain's XML tells beside the spec.
 
-    ``balloon_bytes``: what of its memory the guest uses, or is to use from its start.
+    ``memory_limit_bytes``: what the guest can have without a restart; it has ``memory_bytes``.
     ``agent_connected``: whether somebody inside the running guest listens on the agent's channel.
     """
 
     managed: bool
     display_port: Optional[int]
     disk_targets: Tuple[str, ...]
-    balloon_bytes: int
+    memory_limit_bytes: int
     agent_connected: bool
 
 
@@ -96,7 +96,7 @@ def _facts(root: Element) -> DomainFacts:
         managed=read_metadata(root) is not None,
         display_port=devices.display_port(root),
         disk_targets=tuple(targets),
-        balloon_bytes=_memory_bytes(root, "currentMemory"),
+        memory_limit_bytes=_memory_bytes(root, "memory"),
         agent_connected=any(
             attribute_of(channel, "target", "state") == "connected"
             for channel in devices.agent_channels(root)
@@ -234,7 +234,7 @@ def _read(root: Element) -> GuestSpec:
         id=text_of(root, "uuid"),
         name=root.findtext("name") or "",
         cores=int(text_of(root, "vcpu") or "1"),
-        memory_bytes=_memory_bytes(root),
+        memory_bytes=_memory_bytes(root, "currentMemory") or _memory_bytes(root, "memory"),
         domain_type=root.get("type", ""),
         arch=attribute_of(root, "./os/type", "arch"),
         machine=attribute_of(root, "./os/type", "machine"),
@@ -264,7 +264,7 @@ def _read(root: Element) -> GuestSpec:
     )
 
 
-def _memory_bytes(root: Element, tag: str = "memory") -> int:
+def _memory_bytes(root: Element, tag: str) -> int:
     unit = attribute_of(root, tag, "unit").lower()
     return int(text_of(root, tag) or "0") * _UNITS.get(unit, KIB)
 

@@ -73,13 +73,12 @@ def _plug(domain: Domain, xml: str, device: Callable[[str], str]) -> None:
 
 def _set_memory(domain: Domain, memory_bytes: int) -> None:
     """Up to what it was started with; the rest is for the next start, which is no fault."""
-    running, _facts = domain_xml.parse_with_facts(domain.active_xml(secure=False))
-    if memory_bytes > running.memory_bytes:
+    if memory_bytes > domain_xml.facts(domain.active_xml(secure=False)).memory_limit_bytes:
         return
     domain.set_live_memory(memory_bytes)
     deadline = time.monotonic() + _BALLOON_SECONDS
     while time.monotonic() < deadline:
-        if domain_xml.facts(domain.active_xml(secure=False)).balloon_bytes == memory_bytes:
+        if domain_xml.parse(domain.active_xml(secure=False)).memory_bytes == memory_bytes:
             return
         time.sleep(_POLL_SECONDS)
 

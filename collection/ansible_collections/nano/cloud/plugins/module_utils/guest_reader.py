@@ -70,8 +70,8 @@ def read_guest(domain: Domain, catalog: VolumeCatalog, secure: bool = False) -> 
     if domain.is_active():
         running, running_facts = domain_xml.parse_with_facts(domain.active_xml(secure))
         port = running_facts.display_port
-        if running_facts.balloon_bytes == spec.memory_bytes:
-            # What was taken from it, or given back, while it runs.
+        if running_facts.memory_limit_bytes == spec.memory_bytes:
+            # It gets that as it runs, however long its balloon takes.
             running = replace(running, memory_bytes=spec.memory_bytes)
         waiting = restart_required(running, spec)
     medium = drive_xml.medium_name(domain.active_xml(secure=False))

@@ -111,7 +111,7 @@ def pieces(xml: str) -> list[tuple[str, str]]:
 
 
 def test_it_is_read() -> None:
-    assert (FOUND.cores, FOUND.memory_bytes, FOUND.topology) == (4, 2**32, None)
+    assert (FOUND.cores, FOUND.memory_bytes, FOUND.topology) == (4, 2**31, None)
     assert FOUND.disks == (GuestDisk(path="/srv/elsewhere.qcow2"),)
     assert FOUND.network == GuestNetwork("", "52:54:00:12:34:56", "e1000e")
     assert (FOUND.disk_bus, FOUND.video, FOUND.usb) == ("virtio", "bochs", "")

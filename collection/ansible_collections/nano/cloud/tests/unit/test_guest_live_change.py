@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from dataclasses import replace
@@ -128,8 +129,19 @@ def test_memory_goes_and_comes_back_up_to_what_it_started_with(host: LibvirtHost
     domain.start()
     for megabytes, waiting in ((128, []), (256, []), (512, ["memory_bytes"]), (192, [])):
         assert change(host, memory_bytes=megabytes * MIB).restart_required == waiting
-        balloon = domain_xml.facts(domain.active_xml(secure=False)).balloon_bytes
-        assert balloon == min(megabytes, 256) * MIB
+        running = domain_xml.parse(domain.active_xml(secure=False))
+        assert running.memory_bytes == min(megabytes, 256) * MIB
+
+
+def test_less_memory_in_the_definition_alone_is_seen_and_given_back(host: LibvirtHost) -> None:
+    ensure_present(host, new_request(), False, 1)
+    domain = host.find_domain(GUEST_ID, None)
+    assert domain is not None
+    xml = domain.inactive_xml(secure=True)
+    host.define_domain(re.sub("<currentMemory([^>]*)>[0-9]+<", r"<currentMemory\1>65536<", xml))
+    assert domain_xml.parse(domain.inactive_xml(secure=True)).memory_bytes == 64 * MIB
+    assert change(host, memory_bytes=256 * MIB).differences.fields == ["memory_bytes"]
+    assert change(host, memory_bytes=256 * MIB).differences.fields == []
 
 
 def test_memory_in_numa_cells_is_left_alone(host: LibvirtHost) -> None:
