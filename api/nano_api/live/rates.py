@@ -34,12 +34,18 @@ class Speeds:
 Counters = Mapping[tuple[str, str], int]
 
 
-def counters_of(guest: GuestStatistics) -> Counters:
-    """(kind of traffic, device) → bytes so far; what libvirt does not tell is left out."""
+def disk_counters(guest: GuestStatistics) -> Counters:
+    """(kind of traffic, disk) → bytes so far; what libvirt does not tell is left out."""
     found: dict[tuple[str, str], int | None] = {}
     for disk in guest.disks:
         found["read", disk.target] = disk.read_bytes
         found["write", disk.target] = disk.written_bytes
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def card_counters(guest: GuestStatistics) -> Counters:
+    """(kind of traffic, network card) → bytes so far; what libvirt does not tell is left out."""
+    found: dict[tuple[str, str], int | None] = {}
     for card in guest.network_cards:
         found["receive", card.name] = card.received_bytes
         found["send", card.name] = card.sent_bytes

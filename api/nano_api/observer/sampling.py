@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import libvirt
 
 from nano_api.clock import now
 from nano_api.live.figures import CellNow, GuestFigures, HostFigures
-from nano_api.live.rates import Counters, Speeds, counters_of, speeds
+from nano_api.live.rates import Counters, Speeds, card_counters, disk_counters, speeds
 
 from ansible_collections.nano.cloud.plugins.module_utils import statistics  # isort: skip
 from ansible_collections.nano.cloud.plugins.module_utils.statistics import (  # isort: skip
@@ -22,16 +22,19 @@ from ansible_collections.nano.cloud.plugins.module_utils.statistics import (  # 
 #: Share of the newest sample in the processor's use that the scheduler sees: with one every 2 s,
 #: half a minute's mean.
 _SMOOTHING = 0.07
-#: Disks and cards cost QEMU most, so only every second look asks for them.
-_LOOKS_PER_FULL_LOOK = 2
 _POOL_SECONDS = 10.0
-_QUICK = (
+#: What the kernel tells, at every look.
+_ALWAYS = (
     libvirt.VIR_DOMAIN_STATS_STATE
     | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL
     | libvirt.VIR_DOMAIN_STATS_VCPU
-    | libvirt.VIR_DOMAIN_STATS_BALLOON
 )
-_FULL = _QUICK | libvirt.VIR_DOMAIN_STATS_INTERFACE | libvirt.VIR_DOMAIN_STATS_BLOCK
+_MEMORY = libvirt.VIR_DOMAIN_STATS_BALLOON
+_CARDS = libvirt.VIR_DOMAIN_STATS_INTERFACE
+_DISKS = libvirt.VIR_DOMAIN_STATS_BLOCK
+#: For memory libvirt asks each QEMU, for disks it does so at length, and for each card it reads
+#: the list of all: only so many looks apart.
+_LOOKS_APART = {_MEMORY: 2, _CARDS: 2, _DISKS: 5}
 _NOWAIT = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
 
 #: States of a guest that occupies its cell.
@@ -52,15 +55,29 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class _Traffic:
+    """Counters of a guest's disks, or cards, when they were last read, and what they moved by.
+
+    None: not read yet.
+    """
+
+    at: float
+    counters: Counters | None
+    speeds: Speeds = field(default_factory=Speeds)
+
+    def then(self, at: float, counters: Counters) -> _Traffic:
+        """The next reading."""
+        return _Traffic(at, counters, speeds(self.counters, counters, at - self.at))
+
+
+@dataclass(frozen=True)
 class _Last:
-    """The last look at a running guest. Disks and cards are of the last full one."""
+    """The last look at a running guest; what it did not ask for is of an earlier one."""
 
     at: float
     figures: GuestStatistics
-    full_at: float
-    full: GuestStatistics
-    counters: Counters
-    speeds: Speeds
+    disks: _Traffic
+    cards: _Traffic
 
 
 class Sampler:
@@ -88,11 +105,10 @@ class Sampler:
         """
         if pool != self._pool:
             self._pool, self._disk_due = pool, 0.0
-        full = self._looks % _LOOKS_PER_FULL_LOOK == 0
-        self._looks += 1
+        asked = self._groups()
         begun = now()
         raw: list[tuple[libvirt.virDomain, dict[str, Any]]] = self._connection.getAllDomainStats(
-            _FULL if full else _QUICK, _NOWAIT
+            asked, _NOWAIT
         )
         at = time.monotonic()
         domains = {domain.UUIDString(): (domain, figures) for domain, figures in raw}
@@ -100,7 +116,7 @@ class Sampler:
         running = {
             name: figures for name, figures in parsed.items() if figures.state in RUNNING_STATES
         }
-        guests = {name: self._guest(name, found, at, full) for name, found in running.items()}
+        guests = {name: self._guest(name, found, at, asked) for name, found in running.items()}
         self._last = {name: last for name, last in self._last.items() if name in running}
         percent = self._cpu_percent()
         host = self._host(percent or 0.0)
@@ -113,30 +129,38 @@ class Sampler:
             storage_active=self._disk[0],
         )
 
-    def _guest(self, name: str, found: GuestStatistics, at: float, full: bool) -> GuestFigures:
+    def _groups(self) -> int:
+        """What this look asks for."""
+        due = [group for group, apart in _LOOKS_APART.items() if self._looks % apart == 0]
+        self._looks += 1
+        return int(sum(due, _ALWAYS))
+
+    def _guest(self, name: str, found: GuestStatistics, at: float, asked: int) -> GuestFigures:
         last = self._last.get(name)
-        if last is not None and full:
-            counters = counters_of(found)
-            moved = speeds(last.counters, counters, at - last.full_at)
-            new = _Last(at, found, at, found, counters, moved)
-        elif last is not None:
-            new = replace(last, at=at, figures=found)
+        if last is None:
+            self._looks = 0  # ask for all of it at the next look
+            disks = _Traffic(at, disk_counters(found) if asked & _DISKS else None)
+            cards = _Traffic(at, card_counters(found) if asked & _CARDS else None)
+            percent = None
         else:
-            new = _Last(at, found, at, found, counters_of(found), Speeds())
-        self._last[name] = new
-        percent = None
-        if last is not None:
             percent = statistics.cpu_usage_percent(last.figures, found, at - last.at)
+            found = _with_older(found, last.figures, asked)
+            disks, cards = last.disks, last.cards
+            if asked & _DISKS:
+                disks = disks.then(at, disk_counters(found))
+            if asked & _CARDS:
+                cards = cards.then(at, card_counters(found))
+        self._last[name] = _Last(at, found, disks, cards)
         return GuestFigures(
             state=found.state,
             cpu_usage_percent=percent,
             memory_available_bytes=found.memory_available_bytes,
-            disk_available_bytes=new.full.disk_available_bytes,
-            disk_read_bytes=new.full.disk_read_bytes,
-            disk_written_bytes=new.full.disk_written_bytes,
-            network_received_bytes=new.full.network_received_bytes,
-            network_sent_bytes=new.full.network_sent_bytes,
-            speeds=new.speeds,
+            disk_available_bytes=found.disk_available_bytes,
+            disk_read_bytes=found.disk_read_bytes,
+            disk_written_bytes=found.disk_written_bytes,
+            network_received_bytes=found.network_received_bytes,
+            network_sent_bytes=found.network_sent_bytes,
+            speeds=disks.speeds + cards.speeds,
         )
 
     def _host(self, cpu_percent: float) -> HostFigures:
@@ -191,3 +215,16 @@ class Sampler:
         state, capacity, _allocation, available = pool.info()
         active = state == libvirt.VIR_STORAGE_POOL_RUNNING
         return active, int(capacity) if active else 0, int(available) if active else 0
+
+
+def _with_older(found: GuestStatistics, last: GuestStatistics, asked: int) -> GuestStatistics:
+    """What was found, and what was not asked for as it was before."""
+    older: dict[str, Any] = {}
+    if not asked & _MEMORY:
+        older["memory_available_bytes"] = last.memory_available_bytes
+        older["memory_resident_bytes"] = last.memory_resident_bytes
+    if not asked & _CARDS:
+        older["network_cards"] = last.network_cards
+    if not asked & _DISKS:
+        older["disks"] = last.disks
+    return replace(found, **older)
