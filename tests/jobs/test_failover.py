@@ -183,6 +183,21 @@ def test_a_cell_that_is_back_forgets_what_others_have(pool: Cloud) -> None:
         assert service.settle_lease(session, pool, "c1") is None
 
 
+def test_a_cell_that_is_back_forgets_what_was_deleted_meanwhile(pool: Cloud) -> None:
+    takeover = submit(pool)
+    assert takeover is not None
+    deleted, moved = (each["id"] for each in takeover.parameters["guests"])
+    with pool.database.transaction() as session:
+        jobs.finish(session, session.get_one(Job, takeover.id), "succeeded")
+        session.get_one(Guest, moved).cell = "c2"
+        session.delete(session.get_one(Guest, deleted))
+        session.get_one(Cell, "c1").alive = True
+        session.flush()
+        job = service.settle_lease(session, pool, "c1")
+        assert job is not None
+        assert set(job.parameters["elsewhere"]) == {deleted, moved, guest(4).id}
+
+
 def test_the_supervisor_waits_before_it_believes_that_a_cell_is_lost(pool: Cloud) -> None:
     supervisor = Supervisor(pool)
     supervisor.look()

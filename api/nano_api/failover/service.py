@@ -176,7 +176,7 @@ def settle_lease(session: Session, cloud: Cloud, name: str) -> Job | None:
     elsewhere: list[str] = []
     if cell.lease == "revoked":
         others = select(Guest.id).where(Guest.cell != name, Guest.pool == cell.pool)
-        elsewhere = list(session.scalars(others))
+        elsewhere = [*session.scalars(others), *_deleted_elsewhere(session, name)]
     return jobs.submit(
         session,
         "cell_lease",
@@ -190,3 +190,10 @@ def settle_lease(session: Session, cloud: Cloud, name: str) -> Job | None:
             "elsewhere": elsewhere,
         },
     )
+
+
+def _deleted_elsewhere(session: Session, cell: str) -> list[str]:
+    """Guests that were taken over from a cell and are no more: it may still have a definition."""
+    takeovers = select(Job).where(Job.operation == "cell_failover", Job.subject_id == cell)
+    taken = {each["id"] for job in session.scalars(takeovers) for each in job.parameters["guests"]}
+    return sorted(taken - set(session.scalars(select(Guest.id))))
