@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tests.e2e.copies import Watch, places_of
+from tests.e2e.copies import Places, Watch, places_of
+from tests.e2e.disk_locks import writers_of
 from tests.lab.cell import Cell
+from tests.lab.identity import CHECKOUT, STORAGE_NAME
 from tests.lab.lab import Lab
-from tests.lab.shared_storage import SharedStorage
+from tests.lab.shared_storage import VOLUME, SharedStorage
 from tests.nano_client import NanoClient
 
 POOL, STORAGE = "guarded", "shared"
-MIB = 1 << 20
 
 
 def make_pool(client: NanoClient, lab: Lab, storage: SharedStorage, cells: list[str]) -> None:
@@ -56,30 +60,46 @@ def make_guests(
     others = [name for name in cells if name != cell]
     for name in others:
         client.call("PUT", f"/compute_pool_cells/{POOL}/{name}", {"enable": False})
-    ids = set()
-    for number in range(count):
-        wanted = order(f"f{number}", from_image=image, pool=POOL, auto_start=number == 0)
-        guest_id, _job = client.create_guest(wanted)
-        client.wait_for_guest(guest_id, 300)
-        if number:
-            client.call("POST", f"/instances/{guest_id}")
-        ids.add(guest_id)
+    orders = [order(f"f{n}", from_image=image, pool=POOL, auto_start=n == 0) for n in range(count)]
+    ids = [client.create_guest(wanted)[0] for wanted in orders]
+    for guest_id in ids:
+        client.wait_for_guest(guest_id, 600)
+    for guest_id in ids[1:]:
+        client.call("POST", f"/instances/{guest_id}")
     for name in others:
         client.call("PUT", f"/compute_pool_cells/{POOL}/{name}", {"enable": True})
-    return ids
+    return set(ids)
+
+
+@contextmanager
+def fencing(lab: Lab, cell: str) -> Iterator[None]:
+    """The inventory names a command that takes the cell's power away."""
+    lab_command = [sys.executable, "-m", "tests.lab", "--instance", lab.identity.instance]
+    command = ["env", "-C", str(CHECKOUT), *lab_command, "kill", cell]
+    file = lab.inventory_path.parent / "host_vars" / f"{cell}.yml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"nano_fence_command": command}))
+    try:
+        yield
+    finally:
+        file.unlink()
 
 
 @dataclass
 class Timeline:
-    """Seconds after the fault, and after its end."""
+    """Seconds after the fault, and after its end; what the two watches saw throughout."""
 
-    lost: float = 0.0
-    ended: float | None = None
-    elsewhere: float = 0.0
-    clean: float = 0.0
-    looks: int = 0
-    twice: list[Any] = field(default_factory=list)
-    locks: list[tuple[float, str]] = field(default_factory=list)
+    lost: float
+    ended: float | None
+    elsewhere: float
+    clean: float
+    processes: Watch
+    disk_locks: Watch
+
+    @property
+    def twice(self) -> list[tuple[float, Places]]:
+        """When some guest ran, or had its disk, twice."""
+        return self.processes.twice + self.disk_locks.twice
 
 
 def lose_a_cell(
@@ -92,49 +112,53 @@ def lose_a_cell(
     patience_seconds: float = 300,
 ) -> Timeline:
     """The fault, until all guests run elsewhere; then its end, until the cell is clean."""
-    told = Timeline()
-    with Watch(lab, guest_ids) as watch:
+    server = lab.cell(STORAGE_NAME)
+    watch = Watch(partial(places_of, lab, guest_ids), 0.1)
+    locks = Watch(partial(writers_of, server, VOLUME, guest_ids), 0.2)
+    with watch, locks:
+        wait_for("looks before the fault", lambda: watch.changes and locks.changes, 60)
         log_in()
-        fault(cell)
         begun = time.monotonic()
+        fault(cell)
         wait_for("the loss", lambda: not _cell(client, cell)["alive"], patience_seconds)
-        told.lost = time.monotonic() - begun
-        survivor = next(each for each in lab.cells if each.name != cell)
-        disk = f"/var/lib/libvirt/storage/{STORAGE}/{min(guest_ids)}_sys.qcow2"
+        lost = time.monotonic()
 
-        def moved() -> bool:
-            places = places_of(lab, guest_ids)
-            if told.ended is None and not any(cell in each for each in places.values()):
-                told.ended = time.monotonic() - begun
-            look = survivor.run(["qemu-img", "info", disk], check=False, timeout_seconds=30)
-            lock = "free" if look.returncode == 0 else "locked"
-            if not told.locks or told.locks[-1][1] != lock:
-                told.locks.append((time.monotonic() - begun, lock))
-            return all(len(each) == 1 and each != (cell,) for each in places.values())
+        def elsewhere() -> float | None:
+            return watch.first(begun, lambda places: _are_elsewhere(places, cell))
 
-        wait_for("the guests elsewhere", moved, patience_seconds)
-        told.elsewhere = time.monotonic() - begun
+        moved = wait_for("the guests elsewhere", elsewhere, patience_seconds)
         wait_for("their places in the API", lambda: _are_shown(client, cell, guest_ids), 120)
         log_in()
         lab.heal(cell)
         healed = time.monotonic()
-        back = lab.cell(cell)
-        look = ["sh", "-c", "virsh list --all --uuid; pgrep qemu-system || true"]
+        wait_for("the cell to be clean", lambda: _is_clean(client, lab, cell, guest_ids), 300)
+        clean = time.monotonic()
+        time.sleep(5)  # whatever comes late is to be seen
+    ended = watch.first(begun, lambda places: not any(cell in each for each in places.values()))
+    return Timeline(
+        lost=lost - begun,
+        ended=None if ended is None else ended - begun,
+        elsewhere=moved - begun,
+        clean=clean - healed,
+        processes=watch,
+        disk_locks=locks,
+    )
 
-        def clean() -> bool:
-            return not guest_ids.intersection(back.run(look, check=False).stdout.split()) and (
-                client.get(f"/compute_pool_cells/{POOL}/{cell}")["alive"]
-                and not any(
-                    job["subject"]["id"] == cell and job["state"] in ("queued", "running")
-                    for job in client.get("/jobs/?limit=20")
-                )
-            )
 
-        wait_for("the cell to be clean", clean, patience_seconds)
-        told.clean = time.monotonic() - healed
-        time.sleep(5)
-    told.looks, told.twice = watch.looks, watch.twice
-    return told
+def _are_elsewhere(places: Places, lost: str) -> bool:
+    return all(len(each) == 1 and each != (lost,) for each in places.values())
+
+
+def _is_clean(client: NanoClient, lab: Lab, cell: str, guest_ids: set[str]) -> bool:
+    """None of the guests is there, running or defined, and it takes part again."""
+    look = ["sh", "-c", "virsh list --all --uuid; pgrep -a qemu-system || true"]
+    found = lab.cell(cell).run(look, check=False)
+    if found.returncode != 0 or any(each in found.stdout for each in guest_ids):
+        return False
+    jobs = client.get("/jobs/?limit=20")
+    return bool(_cell(client, cell)["alive"]) and not any(
+        job["subject"]["id"] == cell and job["state"] in ("queued", "running") for job in jobs
+    )
 
 
 def _cell(client: NanoClient, name: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import PASSWORD, POOL, USER, Service
-from tests.e2e.failover_scene import lose_a_cell, make_guests, make_pool, remove_pool
+from tests.e2e.failover_scene import fencing, lose_a_cell, make_guests, make_pool, remove_pool
+from tests.lab.cell import Cell
 from tests.lab.shared_storage import SharedStorage
 
 pytestmark = [pytest.mark.lab, pytest.mark.heavy]
@@ -30,13 +31,29 @@ def guarded(service: Service, shared_storage: SharedStorage) -> Iterator[Service
     service.client.wait_for_live_cells(set(CELLS))
 
 
-def test_a_power_failure(guarded: Service, image: str) -> None:
+@pytest.mark.parametrize("fault", ["power failure", "cut cable, fenced"])
+def test_a_cell_is_lost(guarded: Service, image: str, fault: str) -> None:
     client, lab = guarded.client, guarded.lab
     ids = make_guests(client, guarded.order, image, "cell2", 2)
-    told = lose_a_cell(client, lab, "cell2", ids, lab.kill, lambda: client.login(USER, PASSWORD))
+
+    def log_in() -> None:
+        client.login(USER, PASSWORD)
+
+    if fault == "power failure":
+        told = lose_a_cell(client, lab, "cell2", ids, lab.kill, log_in)
+    else:
+        booted = _booted_at(lab.cell("cell2"))
+        with fencing(lab, "cell2"):
+            told = lose_a_cell(client, lab, "cell2", ids, lab.cut, log_in)
+        assert _booted_at(lab.cell("cell2")) != booted
     assert told.twice == []
-    assert told.looks > 20
-    print(told)  # noqa: T201
+    assert min(told.processes.looks, told.disk_locks.looks) > 20
     for guest_id in ids:
         guest = client.get(f"/guests/{guest_id}")
         assert (guest["cell"], guest["running"]) == ("cell1", True)
+
+
+def _booted_at(cell: Cell) -> str:
+    """Another one after each boot."""
+    command = ["systemctl", "show", "--property=UserspaceTimestampMonotonic", "--value"]
+    return cell.run(command).stdout.strip()

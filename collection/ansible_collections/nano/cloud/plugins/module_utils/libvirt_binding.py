@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import Any, Iterator, Type
 
-from .errors import CloudError, HypervisorError, NotFound, Unreachable, Unsupported
+from .errors import Busy, CloudError, HypervisorError, NotFound, Unreachable, Unsupported
 
 try:
     import libvirt
@@ -15,6 +16,9 @@ try:
 except ImportError as missing:
     libvirt = None
     IMPORT_ERROR = str(missing)
+
+#: QEMU's words when a process, here or on another host, has the file of a disk in use.
+_DISK_IN_USE = re.compile(r'Failed to get (shared )?"[a-z ]+" lock')
 
 
 def open_connection(uri: str, read_only: bool) -> Any:
@@ -60,10 +64,12 @@ def translated(action: str) -> Iterator[None]:
         yield
     except libvirt.libvirtError as error:
         code, text = error.get_error_code(), error.get_error_message() or str(error)
-        raise _error_class(code)(f"cannot {action}: {text}", libvirt_code=code) from error
+        raise _error_class(code, text)(f"cannot {action}: {text}", libvirt_code=code) from error
 
 
-def _error_class(code: int) -> Type[CloudError]:
+def _error_class(code: int, text: str) -> Type[CloudError]:
+    if _DISK_IN_USE.search(text):
+        return Busy
     if code in _codes("NO_DOMAIN", "NO_STORAGE_POOL", "NO_STORAGE_VOL", "NO_NWFILTER"):
         return NotFound
     if code in _codes("NO_SUPPORT", "OPERATION_UNSUPPORTED", "CONFIG_UNSUPPORTED"):

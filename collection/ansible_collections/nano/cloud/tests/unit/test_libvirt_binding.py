@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import libvirt
 import pytest
 
 from ansible_collections.nano.cloud.plugins.module_utils import libvirt_binding
 from ansible_collections.nano.cloud.plugins.module_utils.errors import (
+    Busy,
     HypervisorError,
     Unreachable,
     Unsupported,
@@ -29,6 +31,22 @@ def test_errors_carry_libvirts_code_and_say_what_was_tried(host: LibvirtHost) ->
     with pytest.raises(HypervisorError, match="cannot define the guest: ") as caught:
         host.define_domain("<domain type='test'/>")
     assert caught.value.context["libvirt_code"]
+
+
+def test_a_disk_that_another_process_has_is_busy() -> None:
+    error = libvirt.libvirtError("")
+    error.err = (
+        libvirt.VIR_ERR_INTERNAL_ERROR,
+        libvirt.VIR_FROM_QEMU,
+        'process exited while connecting to monitor: Failed to get "write" lock\n'
+        "Is another process using the image [/srv/one.qcow2]?",
+        *(libvirt.VIR_ERR_ERROR, None, None, None, 0, 0),
+    )
+    with (
+        pytest.raises(Busy, match="cannot start guest one: "),
+        libvirt_binding.translated("start guest one"),
+    ):
+        raise error
 
 
 def test_absent_objects_are_none(host: LibvirtHost) -> None:
