@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -23,18 +24,17 @@ from ansible_collections.nano.cloud.plugins.module_utils.statistics import (  # 
 #: half a minute's mean.
 _SMOOTHING = 0.07
 _POOL_SECONDS = 10.0
-#: What the kernel tells, at every look.
-_ALWAYS = (
-    libvirt.VIR_DOMAIN_STATS_STATE
-    | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL
-    | libvirt.VIR_DOMAIN_STATS_VCPU
+#: What costs the cell nothing, at every look.
+_STATE = libvirt.VIR_DOMAIN_STATS_STATE
+#: For these libvirt looks at each QEMU's threads, and talks to it; for disks at length.
+_WORK = (
+    libvirt.VIR_DOMAIN_STATS_VCPU
+    | libvirt.VIR_DOMAIN_STATS_BALLOON
+    | libvirt.VIR_DOMAIN_STATS_INTERFACE
 )
-_MEMORY = libvirt.VIR_DOMAIN_STATS_BALLOON
-_CARDS = libvirt.VIR_DOMAIN_STATS_INTERFACE
 _DISKS = libvirt.VIR_DOMAIN_STATS_BLOCK
-#: For memory libvirt asks each QEMU, for disks it does so at length, and for each card it reads
-#: the list of all: only so many looks apart.
-_LOOKS_APART = {_MEMORY: 2, _CARDS: 2, _DISKS: 5}
+#: At least so long between two times. A look that comes by the clock comes some moments late.
+_SECONDS_APART = {_WORK: 3.5, _DISKS: 9.5}
 _NOWAIT = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
 
 #: States of a guest that occupies its cell.
@@ -72,12 +72,33 @@ class _Traffic:
 
 @dataclass(frozen=True)
 class _Last:
-    """The last look at a running guest; what it did not ask for is of an earlier one."""
+    """What is known of a running guest, each part since it was last asked for."""
 
-    at: float
     figures: GuestStatistics
+    worked_at: float
+    cpu_usage_percent: float | None
     disks: _Traffic
     cards: _Traffic
+
+    @classmethod
+    def first(cls, at: float, found: GuestStatistics, asked: int) -> _Last:
+        """Of a guest that runs only now."""
+        disks = _Traffic(at, disk_counters(found) if asked & _DISKS else None)
+        cards = _Traffic(at, card_counters(found) if asked & _WORK else None)
+        return cls(found, at, None, disks, cards)
+
+    def then(self, at: float, found: GuestStatistics, asked: int) -> _Last:
+        """After the next look."""
+        merged = _with_older(found, self.figures, asked)
+        disks, cards, worked_at = self.disks, self.cards, self.worked_at
+        percent = self.cpu_usage_percent
+        if asked & _DISKS:
+            disks = disks.then(at, disk_counters(merged))
+        if asked & _WORK:
+            cards = cards.then(at, card_counters(merged))
+            percent = statistics.cpu_usage_percent(self.figures, merged, at - worked_at)
+            worked_at = at
+        return _Last(merged, worked_at, percent, disks, cards)
 
 
 class Sampler:
@@ -87,7 +108,8 @@ class Sampler:
         self._connection = connection
         self._pool = ""
         self._cores = int(connection.getInfo()[2])
-        self._looks = 0
+        #: Group of figures → when it was last asked for.
+        self._asked_at = dict.fromkeys(_SECONDS_APART, -math.inf)
         self._last: dict[str, _Last] = {}
         self._last_times: tuple[int, int] | None = None
         self._smooth_percent: float | None = None
@@ -131,36 +153,32 @@ class Sampler:
 
     def _groups(self) -> int:
         """What this look asks for."""
-        due = [group for group, apart in _LOOKS_APART.items() if self._looks % apart == 0]
-        self._looks += 1
-        return int(sum(due, _ALWAYS))
+        at, asked = time.monotonic(), _STATE
+        for group, seconds in _SECONDS_APART.items():
+            if at - self._asked_at[group] >= seconds:
+                self._asked_at[group] = at
+                asked |= group
+        return int(asked)
 
     def _guest(self, name: str, found: GuestStatistics, at: float, asked: int) -> GuestFigures:
         last = self._last.get(name)
         if last is None:
-            self._looks = 0  # ask for all of it at the next look
-            disks = _Traffic(at, disk_counters(found) if asked & _DISKS else None)
-            cards = _Traffic(at, card_counters(found) if asked & _CARDS else None)
-            percent = None
+            self._asked_at = dict.fromkeys(_SECONDS_APART, -math.inf)
+            known = _Last.first(at, found, asked)
         else:
-            percent = statistics.cpu_usage_percent(last.figures, found, at - last.at)
-            found = _with_older(found, last.figures, asked)
-            disks, cards = last.disks, last.cards
-            if asked & _DISKS:
-                disks = disks.then(at, disk_counters(found))
-            if asked & _CARDS:
-                cards = cards.then(at, card_counters(found))
-        self._last[name] = _Last(at, found, disks, cards)
+            known = last.then(at, found, asked)
+        self._last[name] = known
+        figures = known.figures
         return GuestFigures(
-            state=found.state,
-            cpu_usage_percent=percent,
-            memory_available_bytes=found.memory_available_bytes,
-            disk_available_bytes=found.disk_available_bytes,
-            disk_read_bytes=found.disk_read_bytes,
-            disk_written_bytes=found.disk_written_bytes,
-            network_received_bytes=found.network_received_bytes,
-            network_sent_bytes=found.network_sent_bytes,
-            speeds=disks.speeds + cards.speeds,
+            state=figures.state,
+            cpu_usage_percent=known.cpu_usage_percent,
+            memory_available_bytes=figures.memory_available_bytes,
+            disk_available_bytes=figures.disk_available_bytes,
+            disk_read_bytes=figures.disk_read_bytes,
+            disk_written_bytes=figures.disk_written_bytes,
+            network_received_bytes=figures.network_received_bytes,
+            network_sent_bytes=figures.network_sent_bytes,
+            speeds=known.disks.speeds + known.cards.speeds,
         )
 
     def _host(self, cpu_percent: float) -> HostFigures:
@@ -219,12 +237,6 @@ class Sampler:
 
 def _with_older(found: GuestStatistics, last: GuestStatistics, asked: int) -> GuestStatistics:
     """What was found, and what was not asked for as it was before."""
-    older: dict[str, Any] = {}
-    if not asked & _MEMORY:
-        older["memory_available_bytes"] = last.memory_available_bytes
-        older["memory_resident_bytes"] = last.memory_resident_bytes
-    if not asked & _CARDS:
-        older["network_cards"] = last.network_cards
-    if not asked & _DISKS:
-        older["disks"] = last.disks
-    return replace(found, **older)
+    if not asked & _WORK:
+        found = replace(last, state=found.state, disks=found.disks)
+    return found if asked & _DISKS else replace(found, disks=last.disks)
