@@ -10,7 +10,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 PYTEST := $(VENV)/bin/pytest
 
-.PHONY: help up down test test-heavy check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer failover-check fuzz bench-api clean
+.PHONY: help up down test test-heavy check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer failover-check console-check fuzz bench-api clean
 
 help: ## this text
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,12 @@ portal-check: ## Nano's portal against the API, in a browser: make portal-check 
 	@$(MAKE) --no-print-directory $(INSTALLED)
 	@$(VENV)/bin/python -c 'import playwright' 2>/dev/null || $(VENV)/bin/pip install -q -e '.[portal]'
 	@$(VENV)/bin/python -m tests.portal "$(PORTAL_DIR)"
+
+console-check: packages ## noVNC in a browser shows a guest; pictures in var/console-check (root)
+	@tests/lab/install_packages.sh tests/portal/packages.txt
+	@$(MAKE) --no-print-directory $(INSTALLED)
+	@$(VENV)/bin/python -c 'import playwright' 2>/dev/null || $(VENV)/bin/pip install -q -e '.[portal]'
+	@$(PYTEST) tests/e2e/test_novnc.py
 
 clean: ## remove what was built in this folder, running things apart
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible

@@ -51,10 +51,11 @@ def serial_log(client: NanoClient, guest_id: str) -> str:
     return ""
 
 
-def wait_for_boot(client: NanoClient, guest_id: str, seconds: float = 180) -> None:
+def wait_for_serial(client: NanoClient, guest_id: str, text: str, seconds: float = 180) -> None:
+    """Wait until the guest has written this to its serial console."""
     deadline = time.monotonic() + seconds
-    while "guest-ready" not in serial_log(client, guest_id):
-        assert time.monotonic() < deadline, "the guest did not boot"
+    while text not in serial_log(client, guest_id):
+        assert time.monotonic() < deadline, f"the guest does not write {text}"
         time.sleep(1)
 
 
@@ -122,7 +123,7 @@ def test_a_console(service: Service, image: str) -> None:
     assert refusal(service, late["id"]) == f"invalid channel '{late['id']}'"
 
     # A viewer sees what has booted, and is put out when its session ends; so is what it prepared.
-    wait_for_boot(client, guest_id)
+    wait_for_serial(client, guest_id, "guest-ready")
     with another_user(service, "viewer") as theirs:
         shown = open_channel(theirs, guest_id)
         with websocket(service, shown["id"]) as socket:
@@ -181,7 +182,7 @@ def test_a_serial_console(service: Service, image: str) -> None:
     order = service.order("serial", from_image=image, memory=128 << 20, auto_start=True)
     guest_id, _job = client.create_guest(order)
     client.wait_for_guest(guest_id, seconds=400)
-    wait_for_boot(client, guest_id)
+    wait_for_serial(client, guest_id, "guest-ready")
 
     channel = open_channel(client, guest_id, type="serial")
     assert channel["protocol"] == "serial"

@@ -184,13 +184,15 @@ def _whole(text: str) -> re.Pattern[str]:
 
 
 @contextmanager
-def browser(playwright: Playwright, profile: Path, troubles: Troubles) -> Iterator[BrowserContext]:
-    """Chromium with a profile that nobody has used."""
+def browser(
+    playwright: Playwright, profile: Path, troubles: Troubles, *flags: str
+) -> Iterator[BrowserContext]:
+    """Chromium with a profile that nobody has used, and more of its flags."""
     context = playwright.chromium.launch_persistent_context(
         str(profile),
         executable_path=CHROMIUM,
         headless=True,
-        args=_FLAGS,
+        args=[*_FLAGS, *flags],
         viewport=_WINDOW,  # type: ignore[arg-type]
     )
     language = json.dumps({"lang": "en"})
