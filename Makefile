@@ -28,7 +28,7 @@ test: ## everything but test-heavy, with real cells where the machine allows it 
 	@tests/lab/install_packages.sh
 	@$(MAKE) --no-print-directory $(INSTALLED) lint types
 	@$(PYTEST) -m 'not lab' -n 2 -q
-	@$(PYTEST) -m 'lab and not heavy'
+	@$(PYTEST) -m 'lab and not heavy' -n 2 --dist loadfile -v --durations=30
 
 test-heavy: packages $(INSTALLED) ## shared storage, failover, a controller: on a quiet machine (root)
 	@$(PYTEST) -m heavy
