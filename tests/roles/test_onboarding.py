@@ -146,13 +146,11 @@ def test_a_bad_value_is_named(bench: Bench, variable: str, message: str) -> None
 
 
 def test_onboarding_makes_cells_and_a_second_run_changes_nothing(bench: Bench) -> None:
-    started = time.monotonic()
     first = bench.play(ONBOARD)
     assert first.status == 0, first.output
     assert "cell1: ready" in first.text
     assert "cell2: ready" in first.text
     assert "guests run under qemu" in first.text or "guests run under kvm" in first.text
-    assert time.monotonic() - started < 180
     second = bench.play(ONBOARD)
     assert second.status == 0, second.output
     assert second.changed == {"cell1": 0, "cell2": 0}

@@ -4,10 +4,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import re
 from typing import Any, Iterator, Type
 
-from .errors import Busy, CloudError, HypervisorError, NotFound, Unreachable, Unsupported
+from .errors import (
+    Busy,
+    CloudError,
+    HypervisorError,
+    NoSpace,
+    NotFound,
+    Unreachable,
+    Unsupported,
+)
 
 try:
     import libvirt
@@ -19,6 +29,8 @@ except ImportError as missing:
 
 #: QEMU's words when a process, here or on another host, has the file of a disk in use.
 _DISK_IN_USE = re.compile(r'Failed to get (shared )?"[a-z ]+" lock')
+# libvirt has no code of its own for it: mostly it hands on what a program printed.
+_FULL = os.strerror(errno.ENOSPC)
 
 
 def open_connection(uri: str, read_only: bool) -> Any:
@@ -64,7 +76,10 @@ def translated(action: str) -> Iterator[None]:
         yield
     except libvirt.libvirtError as error:
         code, text = error.get_error_code(), error.get_error_message() or str(error)
-        raise _error_class(code, text)(f"cannot {action}: {text}", libvirt_code=code) from error
+        told = f"cannot {action}: {text}"
+        if _FULL in text:
+            raise NoSpace(f"{told}: free some space", libvirt_code=code) from error
+        raise _error_class(code, text)(told, libvirt_code=code) from error
 
 
 def _error_class(code: int, text: str) -> Type[CloudError]:

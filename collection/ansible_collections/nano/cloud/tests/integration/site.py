@@ -85,6 +85,13 @@ class Site:
         [result] = self._results(self.command(module, *flags, **options))
         return result
 
+    def run_all(self, *calls: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        """The results of modules called one after the other in one run, failed or not."""
+        tasks = [{f"nano.cloud.{module}": _untemplated(options)} for module, options in calls]
+        results = self._results(self._command(tasks))
+        assert len(results) == len(calls)
+        return results
+
     def result(self) -> dict[str, Any]:
         """The result of a run that was started by hand."""
         result: dict[str, Any] = json.loads(self._lines.read_text())

@@ -10,6 +10,7 @@ from ansible_collections.nano.cloud.plugins.module_utils import libvirt_binding
 from ansible_collections.nano.cloud.plugins.module_utils.errors import (
     Busy,
     HypervisorError,
+    NoSpace,
     Unreachable,
     Unsupported,
 )
@@ -62,3 +63,14 @@ def test_local_paths_only_for_a_local_hypervisor(host: LibvirtHost) -> None:
     assert not host.is_local_hypervisor
     assert LibvirtHost(None, "qemu:///system").is_local_hypervisor
     assert not LibvirtHost(None, "qemu+ssh://root@h/system").is_local_hypervisor
+
+
+def test_a_full_storage_is_told_from_other_errors() -> None:
+    libvirt = pytest.importorskip("libvirt")
+    error = libvirt.libvirtError("internal error: Child process (/usr/bin/qemu-img create)")
+    error.err = (1, 0, "qemu-img: sys.qcow2: No space left on device", 2, "", "", "", 0, 0)
+    with (
+        pytest.raises(NoSpace, match=r"cannot make it: .* No space left .*: free some space"),
+        libvirt_binding.translated("make it"),
+    ):
+        raise error
