@@ -99,6 +99,28 @@ def test_creating_answers_202_with_the_id_and_the_job(client: TestClient) -> Non
 
 
 @pytest.mark.usefixtures("cells")
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ({"receive_speed": MIB}, {"receive_speed": MIB, "send_speed": 0}),
+        (
+            {"send_speed": MIB, "read_iops": 9},
+            {"receive_speed": 0, "send_speed": MIB, "read_iops": 9},
+        ),
+        ({"receive_speed": 0, "send_speed": 0}, {}),
+    ],
+)
+def test_the_network_s_limits_are_told_together_or_not_at_all(
+    client: TestClient, wanted: dict[str, int], told: dict[str, int]
+) -> None:
+    """Nano's portal reads the one as soon as the other is there."""
+    order = {**ORDER, "qos": {"cpu_priority": "low", **wanted}}
+    guest = client.post("/guests/", json=order).json()["data"]["id"]
+    found = client.get(f"/guests/{guest}").json()["data"]["qos"]
+    assert found == {"cpu_priority": "low", **told}
+
+
+@pytest.mark.usefixtures("cells")
 def test_a_created_guest_answers_200(client: TestClient, cloud: Cloud) -> None:
     made = create(client)
     finish(cloud, made["job"], state="succeeded", **{"running": True})

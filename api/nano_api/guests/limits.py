@@ -73,10 +73,11 @@ class QosOut(BaseModel):
     def of(cls, limits: dict[str, Any]) -> dict[str, Any]:
         """From what a guest's row keeps."""
         found: dict[str, Any] = {"cpu_priority": limits.get("cpu_priority") or "high"}
-        for part, fields in (("disk_limits", _DISK_FIELDS), ("network_limits", _NETWORK_FIELDS)):
-            kept = limits.get(part)
-            if kept:
-                found |= {ours: kept[theirs] for ours, theirs in fields.items() if kept.get(theirs)}
+        disks, network = limits.get("disk_limits") or {}, limits.get("network_limits") or {}
+        found |= {ours: disks[theirs] for ours, theirs in _DISK_FIELDS.items() if disks.get(theirs)}
+        if any(network.values()):
+            # Both or none: Nano's portal reads the one as soon as the other is there.
+            found |= {ours: network.get(theirs, 0) for ours, theirs in _NETWORK_FIELDS.items()}
         return found
 
 
