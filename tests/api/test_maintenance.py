@@ -64,17 +64,19 @@ def test_each_guest_counts_for_the_next_one(client: TestClient, cloud: Cloud) ->
 
 
 def test_what_cannot_move_stays_with_its_reason(client: TestClient, cloud: Cloud) -> None:
-    first, second, *_others = ids(cloud)
+    first, second, third, _fourth = ids(cloud)
     with cloud.database.transaction() as session:
         session.get_one(Guest, first).memory_bytes = 3 * GIB
+        session.get_one(Guest, third).snapshots = [{"name": "clean"}]
         subject = Subject("guest", second, "busy")
         jobs.submit(
             session, "guest_power", subject=subject, cells=["c1"], requester=Requester("a", "")
         )
     left = {guest["id"]: guest for guest in call(client, "POST")["data"]["guests"]}
     assert "no cell has enough memory" in left[first]["error"]
+    assert "has snapshots" in left[third]["error"]
     assert "is busy: job" in left[second]["error"]
-    assert [guest["moving"] for guest in left.values()].count(True) == 2
+    assert [guest["moving"] for guest in left.values()].count(True) == 1
 
 
 def test_nobody_can_move(client: TestClient, cloud: Cloud) -> None:

@@ -151,6 +151,13 @@ class Targets:
 
         :raises CloudError: the guest cannot go there, or nowhere
         """
+        # The job would tell it too, but only to who asks for it: Nano's portal does not.
+        if guest.snapshots and placement.has_local_disks(self._session, self._source):
+            raise Unsupported(
+                f"guest '{guest.name}' has snapshots, and its disks are not on shared storage: "
+                "delete the snapshots first",
+                guest=guest.id,
+            )
         if target_cell:
             return self._named(guest, target_cell)
         others = [

@@ -42,6 +42,14 @@ def disk_pool_of_cell(session: Session, cell: Cell) -> str:
     return disk_pool(session, cell.pool) or local
 
 
+def has_local_disks(session: Session, cell: Cell) -> bool:
+    """Whether the disks of a cell's guests are certainly on no other cell.
+
+    A pool of libvirt that the cell's inventory names may be shared without our knowledge.
+    """
+    return shared_storage(session, cell.pool) is None and "cell_pool_name" not in cell.connection
+
+
 def module_options(storage: StoragePool) -> dict[str, Any]:
     """Options of ``nano.cloud.storage_pool`` that attach it to a cell."""
     return {
