@@ -14,6 +14,7 @@ from nano_api.cloud import Cloud
 from nano_api.guests.tables import Guest
 from nano_api.images.service import ticket_purpose, upload_ticket_purpose
 from nano_api.images.tables import Image
+from nano_api.jobs import service as jobs
 from nano_api.jobs.progress import Failure
 from nano_api.jobs.tables import Job
 from nano_api.operations.base import Outcome
@@ -99,6 +100,10 @@ def test_its_cell_sends_it_once(client: TestClient, cloud: Cloud, image: str) ->
     assert send(client, image, ticket) == ""
     assert client.get(path, headers=looked).content == qcow2()
     assert "has its file already" in send(client, image, ticket)
+    shown = client.get(f"/disk_images/{image}").json()["data"]
+    assert not shown["created"], "its guest is still busy"
+    with cloud.database.transaction() as session:
+        jobs.finish(session, session.scalars(select(Job)).one(), "succeeded")
     shown = client.get(f"/disk_images/{image}").json()["data"]
     assert (shown["created"], shown["progress"], shown["format"]) == (True, 100, "qcow2")
 

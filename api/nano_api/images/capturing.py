@@ -29,7 +29,7 @@ def capture(session: Session, image: Image, guest_id: str, requester: Requester)
     return job
 
 
-def percent_of(session: Session, image: Image) -> int:
-    """How far the job is that makes an image; 0 of one that is uploaded."""
+def percent_of(session: Session, image: Image) -> int | None:
+    """How far the job is that makes an image; None: no job does, or no longer."""
     job = session.get(Job, image.job_id) if image.job_id else None
-    return job.percent or 0 if job else 0
+    return None if job is None or job.ended else job.percent or 0

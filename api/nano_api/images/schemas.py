@@ -132,14 +132,18 @@ def summary_of(image: Image) -> dict[str, Any]:
     }
 
 
-def detail_of(image: Image, received_bytes: int, job_percent: int = 0) -> dict[str, Any]:
-    """One image; ``received_bytes`` is how much of a running upload is there."""
+def detail_of(image: Image, received_bytes: int, job_percent: int | None) -> dict[str, Any]:
+    """One image; ``received_bytes`` is how much of a running upload is there.
+
+    ``job_percent``: how far the job is that makes it, None without one. Only its end says that the
+    image is created: who waits for that wants to do the next thing with the guest.
+    """
     detail = {
         "name": image.name,
         "owner": image.owner,
         "group": image.group,
         "description": image.description,
-        "created": image.created,
+        "created": image.created and job_percent is None,
         "progress": progress_of(image, received_bytes, job_percent),
         "size": image.size_bytes,
         "tags": image.tags,

@@ -244,12 +244,12 @@ def has_file(session: Session, image_id: str, image_format: str) -> bool:
     return image is not None and image.created and image.format == image_format
 
 
-def progress_of(image: Image, received_bytes: int, job_percent: int = 0) -> int:
+def progress_of(image: Image, received_bytes: int, job_percent: int | None) -> int:
     """Percent of the file that is there, or of the job that makes it; 100: it is ready."""
+    if job_percent is not None:
+        return min(99, job_percent)
     if image.created:
         return 100
-    if image.job_id:
-        return min(99, job_percent)
     if not image.expected_bytes:
         return 0
     return min(99, received_bytes * 100 // image.expected_bytes)
