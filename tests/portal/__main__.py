@@ -21,7 +21,8 @@ from tests.lab.first_light import onboard, say
 from tests.lab.identity import CHECKOUT
 from tests.lab.lab import Lab
 from tests.nano_client import NanoClient
-from tests.portal.browser import Portal, Troubles, browser
+from tests.portal.browser import CHROMIUM, Portal, Troubles, browser
+from tests.portal.desk import desk, program_at
 from tests.portal.journey import Journey
 
 INSTANCE = "portal"
@@ -67,19 +68,25 @@ def travel(lab: Lab, address: str, folder: Path, begin: str | None) -> list[str]
     client.close()
     troubles = Troubles()
     with (
-        tempfile.TemporaryDirectory() as profile,
+        tempfile.TemporaryDirectory() as scratch,
+        desk(lab) as network,
         sync_playwright() as playwright,
-        browser(playwright, Path(profile), troubles) as context,
+        browser(
+            playwright,
+            Path(scratch, "profile"),
+            troubles,
+            program=program_at(network, CHROMIUM, Path(scratch)),
+        ) as context,
     ):
-        portal = Portal(context.new_page(), address, folder)
-        for step in Journey(portal, lab, troubles).steps(begin):
+        portal = Portal(context.new_page(), address, folder, troubles)
+        for step in Journey(portal, lab).steps(begin):
             say(f"{step.__name__.replace('_', ' ')}: {step.__doc__}")
             before = len(troubles.found)
             try:
                 step()
             except Exception as error:
-                portal.picture("failed")
                 traceback.print_exc()
+                portal.picture_as_it_is("failed")
                 troubles.found.append(f"{step.__name__}: {str(error).splitlines()[0]}")
             for trouble in troubles.found[before:]:
                 say(f"  ! {trouble}")

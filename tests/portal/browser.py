@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +19,9 @@ from playwright.sync_api import (
     Request,
     Response,
 )
+from playwright.sync_api import Error as PlaywrightError
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = Path("/usr/bin/chromium")
 _FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -30,8 +31,11 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_WINDOW = {"width": 1440, "height": 1000}
+_WINDOW = {"width": 1440, "height": 1300}
 _WAIT_MILLISECONDS = 60_000
+
+#: What a script shows of a value that it was not given.
+_NONSENSE = ("undefined", "NaN", "[object Object]", "Invalid Date", "Infinity")
 
 #: What may go wrong, by a piece of its text, and why that is no fault of the API.
 KNOWN = {
@@ -79,9 +83,8 @@ class Troubles:
             return
         try:
             envelope = json.loads(response.body())
-        except Exception as error:  # the page was left before the body came
-            self.note(f"network: net::ERR_ABORTED {error}")
-            return
+        except PlaywrightError:
+            return  # the page was left before the body came
         if envelope["error_code"] != 0:
             what = f"{response.request.method} {response.url}"
             self.note(f"refused: {what}: {envelope['error_code']} {envelope['message']}")
@@ -90,10 +93,11 @@ class Troubles:
 class Portal:
     """One page of the portal, in English, with the few things that people do in it."""
 
-    def __init__(self, page: Page, address: str, pictures: Path) -> None:
+    def __init__(self, page: Page, address: str, pictures: Path, troubles: Troubles) -> None:
         self.page = page
         self.address = address
         self._pictures = pictures
+        self.troubles = troubles
         page.set_default_timeout(_WAIT_MILLISECONDS)
 
     def go(self, path: str) -> None:
@@ -101,10 +105,21 @@ class Portal:
         self.page.goto(self.address + path)
 
     def picture(self, name: str) -> None:
-        """Keep what the screen shows."""
-        number = len(list(self._pictures.glob("*.png"))) + 1
+        """Keep what the screen shows, once it has its data; what was made of no data is noted."""
+        self.page.wait_for_function("!document.querySelector('.MuiSkeleton-root')")
         self.page.wait_for_timeout(700)  # for what slides in
-        self.page.screenshot(path=self._pictures / f"{number:02d}-{name}.png")
+        file = self.picture_as_it_is(name)
+        shown = "\n".join(self.page.locator("#root, .MuiDialog-root").all_text_contents())
+        for nonsense in _NONSENSE:
+            if nonsense in shown:
+                self.troubles.note(f"screen: {nonsense!r} stands in {file.name}")
+
+    def picture_as_it_is(self, name: str) -> Path:
+        """Keep what the screen shows now."""
+        number = len(list(self._pictures.glob("*.png"))) + 1
+        file = self._pictures / f"{number:02d}-{name}.png"
+        self.page.screenshot(path=file)
+        return file
 
     def sees(self, text: str, seconds: float = 60) -> None:
         """Wait for a text."""
@@ -157,17 +172,40 @@ class Portal:
         box = self._front().locator("label").filter(has_text=_whole(label))
         box.first.locator("input").check(force=True)
 
+    def slide_to_end(self) -> None:
+        """Move the dialog's slider to its highest value."""
+        self._front().locator("[role=slider]").first.press("End")
+
+    def row_shows(self, row: str, text: str) -> None:
+        """Wait until the row that has one text has another too."""
+        found = self.page.locator("tr").filter(has_text=row).filter(has_text=text)
+        found.first.wait_for()
+
+    def progress_is_seen(self, picture: str) -> None:
+        """Wait for the bar in the dialog, and keep what it shows."""
+        bar = self.page.locator("[role=dialog] .MuiLinearProgress-root")
+        self._until(lambda: bar.count() > 0, "no progress bar appears", 60)
+        self.sees(".00%")
+        self.picture(picture)
+
+    def forget_session(self) -> None:
+        """Be nobody, as after the session's end."""
+        self.page.evaluate("localStorage.removeItem('nano-session-data')")
+
     def dialog_closes(self, seconds: float = 120) -> None:
         """Wait until no dialog is open; what it complains of instead is raised."""
         dialog = self.page.locator("[role=dialog]")
-        complaint = dialog.locator(".MuiSnackbarContent-message")
-        for _ in range(int(seconds * 2)):
-            if dialog.count() == 0:
+        self._until(lambda: dialog.count() == 0, "a dialog does not close", seconds)
+
+    def _until(self, done: Callable[[], bool], problem: str, seconds: float) -> None:
+        complaint = self.page.locator("[role=dialog] .MuiSnackbarContent-message")
+        for _ in range(int(seconds * 5)):
+            if done():
                 return
             if complaint.count():
                 raise AssertionError(f"the portal says: {complaint.first.inner_text()}")
-            self.page.wait_for_timeout(500)
-        raise AssertionError(f"a dialog does not close: {dialog.first.inner_text()}")
+            self.page.wait_for_timeout(200)
+        raise AssertionError(problem)
 
     def _front(self) -> Locator:
         dialog = self.page.locator("[role=dialog]")
@@ -175,7 +213,11 @@ class Portal:
 
     def _field(self, label: str) -> Locator:
         # Labels are not tied to their fields: the nearest box that has both is the field.
-        named = self._front().locator("label").filter(has_text=re.compile(rf"^{label}\W*\*?$"))
+        named = (
+            self._front()
+            .locator("label")
+            .filter(has_text=re.compile(rf"^{re.escape(label)}\W*\*?$"))
+        )
         return named.first.locator("xpath=..")
 
 
@@ -185,12 +227,19 @@ def _whole(text: str) -> re.Pattern[str]:
 
 @contextmanager
 def browser(
-    playwright: Playwright, profile: Path, troubles: Troubles, *flags: str
+    playwright: Playwright,
+    profile: Path,
+    troubles: Troubles,
+    *flags: str,
+    program: Path = CHROMIUM,
 ) -> Iterator[BrowserContext]:
-    """Chromium with a profile that nobody has used, and more of its flags."""
+    """Chromium with a profile that nobody has used, and more of its flags.
+
+    ``program`` may be another one that starts it.
+    """
     context = playwright.chromium.launch_persistent_context(
         str(profile),
-        executable_path=CHROMIUM,
+        executable_path=program,
         headless=True,
         args=[*_FLAGS, *flags],
         viewport=_WINDOW,  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ def lit_pixels(page: Page) -> int:
 
 def wait_for_text_on(page: Page, seconds: float = 180) -> None:
     """Wait until the guest has written to its display."""
+    page.locator("canvas").first.wait_for()
     last = -1
     for _ in range(int(seconds / 3)):
         lit = lit_pixels(page)
