@@ -15,6 +15,7 @@ pytestmark = pytest.mark.lab
 
 POOL, PATH = "leased", "/srv/leased"
 LEASE: dict[str, Any] = {"cell": "cell1", "pool": POOL}
+LIBVIRT = "libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket"
 
 
 @pytest.fixture
@@ -61,9 +62,11 @@ def test_a_guest_lives_as_long_as_the_lease(leased: Site, guest_id: str) -> None
     refused = site.run("guest_power", id=guest_id, state="running")
     assert "no lease on the guest's storage" in refused["msg"]
 
-    # The host starts: libvirt's autostart is refused, and done later.
-    site.shell("systemctl stop nano-cell-lease libvirtd; rm -rf /run/nano-cloud-lease")
-    site.shell("rm -f /run/libvirt/qemu/autostarted; systemctl start libvirtd nano-cell-lease")
+    # The host starts: libvirt's autostart is refused, and done later. The sockets stop too: whoever
+    # asks libvirt meanwhile, as an observer does, would start it, and it starts guests only once.
+    site.shell(f"systemctl stop nano-cell-lease.service {LIBVIRT}")
+    site.shell("rm -r /run/nano-cloud-lease /run/libvirt/qemu/autostarted")
+    site.shell(f"systemctl start {LIBVIRT} nano-cell-lease.service")
     wait_for("libvirt's try", lambda: site.shell("ls /run/nano-cloud-lease/refused"))
     assert writers(site) == ""
     site.run("cell_lease", **LEASE, lease_seconds=8)

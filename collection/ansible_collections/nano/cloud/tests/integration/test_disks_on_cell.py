@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nano.cloud.tests.integration.site import MIB, Site, ask, basis, wait_for
+from ansible_collections.nano.cloud.tests.integration.site import (
+    MIB,
+    Site,
+    ask,
+    basis,
+    console,
+    wait_for,
+)
 
 pytestmark = pytest.mark.lab
 POOL = "/var/lib/libvirt/images"
@@ -139,4 +146,6 @@ def test_a_stopped_guests_disks_are_compacted_and_reset(
     assert site.run("image", id=agent_image, state="present")["image"]["dependents"] == []
     refused(site.run("guest_disk", **{**reset, "image": "none"}), "image none is not in pool")
     site.run("guest_power", id=guest_id, state="running")
+    # What is typed before its shell is there is lost.
+    wait_for("boot", lambda: "guest-ready" in console(site, guest_id))
     assert ask(site, guest_id, "echo yes") == "yes"
