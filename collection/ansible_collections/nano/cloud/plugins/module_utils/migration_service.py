@@ -51,6 +51,8 @@ def ensure_migrated(
         if status is not None and status.state == "running":
             return _wait(run, source, target, request, known.id)
         if not check_mode:
+            if _ended_unheard(status, request, here, there):
+                return _wait(run, source, target, request, known.id)
             here, there = _settle(source, target, request, known.id, status)
             run.forget()
         if here is None or (check_mode and there is not None):
@@ -62,7 +64,8 @@ def ensure_migrated(
             return MigrationOutcome(
                 _moved(source, target), _told(request, plan, False, 0), _read(source, here.id)
             )
-        run.start(_work(source.uri, request, plan), facts={"plan": asdict(plan)})
+        facts = {"plan": asdict(plan), "target": request.target}
+        run.start(_work(source.uri, request, plan), facts)
         return _wait(run, source, target, request, here.id)
 
 
@@ -85,6 +88,24 @@ def ensure_canceled(
         run.wait(request.lock_timeout_seconds)
         run.forget()
     return MigrationOutcome(differences, _told(request, None, False, 0), _read(source, here.id))
+
+
+def _ended_unheard(
+    status: Optional[RunStatus],
+    request: MigrateRequest,
+    here: Optional[Domain],
+    there: Optional[Domain],
+) -> bool:
+    """Whether this very migration ended between two looks at it: how is still to be told."""
+    if (
+        status is None
+        or not status.is_fresh
+        or (status.facts or {}).get("target") != request.target
+    ):
+        return False
+    if status.state == "failed":
+        return here is not None and there is None
+    return status.state == "done" and here is None and there is not None
 
 
 def _settle(

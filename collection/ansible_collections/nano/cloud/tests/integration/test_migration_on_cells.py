@@ -112,6 +112,14 @@ def test_what_cannot_work_is_refused_before_it_begins(
     site.run("guest_power", id=guest, state="running")
     assert "stop it, or migrate it live" in refusal(mode="cold")
     site.run("guest_power", id=guest, state="stopped", force=True)
+    # One that failed while nobody looked says so to the next who does.
+    ended = {"pid": 1, "began_ticks": "0", "state": "failed", "ended": time.time()}
+    error = {"code": "unreachable", "message": "the cable", "context": {}}
+    told = json.dumps({**ended, "error": error, "facts": {"target": target}})
+    status = f"/run/lock/nano-cloud/migration-{guest}.json"
+    site.cell.run(["sh", "-c", f"cat > {status}"], input_text=told)
+    assert refusal() == "unreachable: the cable"
+    assert site.shell(f"ls {status} || true") == ""
 
 
 def test_a_migration_goes_on_alone_and_can_be_canceled(
