@@ -27,8 +27,9 @@ except ImportError as missing:
     libvirt = None
     IMPORT_ERROR = str(missing)
 
-#: QEMU's words when a process, here or on another host, has the file of a disk in use.
-_DISK_IN_USE = re.compile(r'Failed to get (shared )?"[a-z ]+" lock')
+#: QEMU's words when a process, here or on another host, has the file of a disk in use, and
+#: libvirt's when a volume is just being made in a pool: it has one code for all of that.
+_IN_USE = re.compile(r'Failed to get (shared )?"[a-z ]+" lock|has asynchronous jobs running')
 # libvirt has no code of its own for it: mostly it hands on what a program printed.
 _FULL = os.strerror(errno.ENOSPC)
 
@@ -83,7 +84,7 @@ def translated(action: str) -> Iterator[None]:
 
 
 def _error_class(code: int, text: str) -> Type[CloudError]:
-    if _DISK_IN_USE.search(text):
+    if _IN_USE.search(text):
         return Busy
     if code in _codes("NO_DOMAIN", "NO_STORAGE_POOL", "NO_STORAGE_VOL", "NO_NWFILTER"):
         return NotFound

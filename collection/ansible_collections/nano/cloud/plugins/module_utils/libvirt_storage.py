@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, List, Optional, Tuple
 
-from .errors import Conflict, HypervisorError, NotFound
+from .errors import Busy, Conflict, HypervisorError, NotFound
 from .libvirt_binding import flags, is_error, translated
+
+#: For the copy of an image, which may be large.
+_REFRESH_WAIT_SECONDS = 120.0
+_REFRESH_PAUSE_SECONDS = 0.5
 
 
 class Volume:
@@ -137,15 +142,27 @@ class Pool:
             self._handle.undefine()
 
     def refresh(self) -> None:
-        """Have libvirt look for volumes that came or went behind its back."""
-        try:
-            with translated(f"refresh pool {self.name}"):
-                self._handle.refresh(0)
-        except HypervisorError:
-            # A file that another host was just deleting makes libvirt give up, and stop the pool.
-            if self.is_active():
-                raise
-            self.start()
+        """Have libvirt look for volumes that came or went behind its back.
+
+        :raises Busy: a volume is being made in the pool, for longer than is waited for
+        """
+        deadline = time.monotonic() + _REFRESH_WAIT_SECONDS
+        while True:
+            try:
+                with translated(f"refresh pool {self.name}"):
+                    self._handle.refresh(0)
+            except Busy:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_REFRESH_PAUSE_SECONDS)
+                continue
+            except HypervisorError:
+                # A file that another host was just deleting makes libvirt give up, and stop the
+                # pool.
+                if self.is_active():
+                    raise
+                self.start()
+            return
 
     def volumes(self) -> List[Volume]:
         """All volumes; none of a pool that is not active."""

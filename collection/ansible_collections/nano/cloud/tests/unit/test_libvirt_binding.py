@@ -15,6 +15,7 @@ from ansible_collections.nano.cloud.plugins.module_utils.errors import (
     Unsupported,
 )
 from ansible_collections.nano.cloud.plugins.module_utils.libvirt_host import LibvirtHost
+from ansible_collections.nano.cloud.plugins.module_utils.libvirt_storage import Pool
 
 
 def test_a_missing_binding_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,20 +35,37 @@ def test_errors_carry_libvirts_code_and_say_what_was_tried(host: LibvirtHost) ->
     assert caught.value.context["libvirt_code"]
 
 
-def test_a_disk_that_another_process_has_is_busy() -> None:
+def internal_error(text: str) -> libvirt.libvirtError:
     error = libvirt.libvirtError("")
-    error.err = (
-        libvirt.VIR_ERR_INTERNAL_ERROR,
-        libvirt.VIR_FROM_QEMU,
-        'process exited while connecting to monitor: Failed to get "write" lock\n'
-        "Is another process using the image [/srv/one.qcow2]?",
-        *(libvirt.VIR_ERR_ERROR, None, None, None, 0, 0),
-    )
+    about = (libvirt.VIR_ERR_ERROR, None, None, None, 0, 0)
+    error.err = (libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_FROM_QEMU, text, *about)
+    return error
+
+
+def test_a_disk_that_another_process_has_is_busy() -> None:
+    text = 'Failed to get "write" lock\nIs another process using the image [/srv/one.qcow2]?'
     with (
         pytest.raises(Busy, match="cannot start guest one: "),
         libvirt_binding.translated("start guest one"),
     ):
-        raise error
+        raise internal_error(f"process exited while connecting to monitor: {text}")
+
+
+def test_a_pool_is_looked_at_after_the_volume_that_is_being_made() -> None:
+    class PoolInUse:
+        looks = 0
+
+        def name(self) -> str:
+            return "p"
+
+        def refresh(self, _flags: int) -> None:
+            self.looks += 1
+            if self.looks < 3:
+                raise internal_error("pool 'p' has asynchronous jobs running.")
+
+    handle = PoolInUse()
+    Pool(handle).refresh()
+    assert handle.looks == 3
 
 
 def test_absent_objects_are_none(host: LibvirtHost) -> None:
