@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from nano_api.cells.tables import Cell
 from nano_api.cloud import Cloud
 from nano_api.jobs import service
 from nano_api.jobs.presence import Presence
 from nano_api.jobs.service import Requester, Subject
+from nano_api.live.figures import is_fresh
 from nano_api.main import create_cloud
+from nano_api.observer.observer import Observer
 from nano_api.settings import Settings
 from nano_api.worker.recovery import Watch, recover
+from tests.observer.conftest import wait_for
 
 
 @pytest.fixture
@@ -85,6 +89,36 @@ def test_a_start_removes_folders_of_runs_that_are_gone_only(clouds: list[Cloud])
     (one.settings.run_folder / "00000000-0000-0000-0000-000000000000-1").mkdir()
     recover(one, Presence(one.database, "mine"))
     assert [path.name for path in one.settings.run_folder.iterdir()] == [f"{going_on}-1"]
+
+
+def test_one_observes_and_the_next_goes_on(
+    clouds: list[Cloud], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nano_api.observer.observer.RENEW_SECONDS", 0.2)
+    connection = {"nano_libvirt_uri": "test:///default", "cell_pool_name": "default-pool"}
+    with clouds[0].database.transaction() as session:
+        session.add(Cell(name="c1", address="192.0.2.1", pool="default", connection=connection))
+    observers = [Observer(cloud) for cloud in clouds]
+    for cloud, observer in zip(clouds, observers, strict=True):
+        cloud.settings.runtime_folder.mkdir(exist_ok=True)
+        observer.start()
+
+    def watchers() -> list[int]:
+        return [number for number, cloud in enumerate(clouds) if cloud.live.in_memory()]
+
+    def figures(number: int) -> bool:
+        with clouds[number].database.reading() as session:
+            return is_fresh(clouds[number].live.of(session, "c1"))
+
+    wait_for(watchers)
+    (first,) = watchers()
+    second = 1 - first
+    wait_for(lambda: figures(first) and figures(second))
+    assert watchers() == [first]
+    observers[first].stop()
+    wait_for(lambda: second in watchers())
+    wait_for(lambda: figures(second))
+    observers[second].stop()
 
 
 def test_with_sqlite_all_running_jobs_are_taken_up(tmp_path: Path) -> None:
