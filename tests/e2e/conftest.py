@@ -17,7 +17,7 @@ from tests.lab.cell import Cell
 from tests.lab.identity import CHECKOUT
 from tests.lab.lab import Lab
 from tests.lab.shared_storage import SharedStorage, provide_shared_storage
-from tests.nano_client import ApiError, NanoClient
+from tests.nano_client import MENUS, ApiError, NanoClient
 
 POOL = "lab"
 USER = "admin"
@@ -117,6 +117,12 @@ class Service:
         self.client.wait_until_it_serves()
         self.client.initialise(USER, PASSWORD)
         self.client.login(USER, PASSWORD)
+
+    def with_token(self, name: str) -> NanoClient:
+        """One more client, whose credential lives longer than a session."""
+        order = {"name": name, "menu": MENUS, "days": 2}
+        token = self.client.call("POST", "/tokens/", order).data["token"]
+        return NanoClient(f"http://{self.lab.host_address}:{self.port}", credential=token)
 
     def log(self) -> str:
         """What the API printed."""

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from tests.e2e.conftest import PASSWORD, USER, Service
 from tests.e2e.failover_scene import Timeline, fencing, lose_a_cell, make_guests, make_pool
 from tests.e2e.own_lab import own_lab, say
+from tests.e2e.test_batches_and_snapshots import finished
 from tests.lab.shared_storage import SharedStorage, provide_shared_storage
 
 GUESTS = 5
@@ -68,8 +69,8 @@ def scenes(service: Service, storage: SharedStorage) -> bool:
         say(f"{GUESTS} guests run on {cell}")
         with fenced:
             fine = tell(what, lose_a_cell(client, lab, cell, ids, fault, log_in)) and fine
-        for guest_id in ids:
-            client.call("DELETE", f"/guests/{guest_id}", {"force": True})
+        batch = client.call("POST", "/batch/delete_guest/", {"guest": sorted(ids), "force": True})
+        finished(service, "delete", batch.data["id"], 600)
     return fine
 
 

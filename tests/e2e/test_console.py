@@ -144,9 +144,7 @@ def test_many_consoles_at_once(service: Service, image: str) -> None:
     guests = [client.create_guest(order)[0] for order in orders]
     for guest_id in guests:
         client.wait_for_guest(guest_id, seconds=400)
-    order = {"name": "many", "menu": ["instance", "compute_pool"], "days": 1}
-    token = client.call("POST", "/tokens/", order).data["token"]
-    theirs = NanoClient(f"http://{service.lab.host_address}:{service.port}", credential=token)
+    theirs = service.with_token("many")
     coming_in = threading.Semaphore(5)  # a channel that waits for longer than 15 s is worth nothing
     all_are_in = threading.Barrier(AT_ONCE, timeout=300)
 
