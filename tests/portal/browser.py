@@ -182,11 +182,14 @@ class Portal:
         found.first.wait_for()
 
     def progress_is_seen(self, picture: str) -> None:
-        """Wait for the bar in the dialog, and keep what it shows."""
+        """Wait for the bar in the dialog, keep what it shows at first, and see it move or end."""
         bar = self.page.locator("[role=dialog] .MuiLinearProgress-root")
         self._until(lambda: bar.count() > 0, "no progress bar appears", 60)
         self.sees(".00%")
-        self.picture(picture)
+        self.picture_as_it_is(picture)
+        moved = self.page.get_by_text(re.compile(r"^[1-9][0-9]?\.00%$"))
+        self._until(lambda: moved.count() + (bar.count() == 0) > 0, "the bar stands still", 300)
+        self.picture_as_it_is(f"{picture}-goes-on")
 
     def forget_session(self) -> None:
         """Be nobody, as after the session's end."""

@@ -46,9 +46,7 @@ class Guests:
     def power_and_details(self) -> None:
         """Started; what its pages say then."""
         portal = self.portal
-        row = self.row()
-        portal.press_icon("Start Instance", FULL_NAME)
-        row.locator('[title="Stop Instance"]').wait_for()
+        self._power("Start Instance", "started", "Running")
         portal.picture("guest-running")
         guest_id = self.guest_id()
         portal.go(f"/admin/instances/details/{guest_id}")
@@ -71,6 +69,18 @@ class Guests:
             portal.go(path)
             portal.sees(guest_id)
             portal.picture(f"{name}-allocated")
+
+    def _power(self, button: str, done: str, shown: str, name: str = FULL_NAME) -> None:
+        """Press a power button, until the portal says that it is done and the row shows it.
+
+        The row alone may show it sooner: then the guest is still busy, and refuses what comes next.
+        """
+        portal = self.portal
+        guest_id = self.guest_id(name)
+        portal.press_icon(button, name)
+        portal.sees(f"instance {guest_id} {done}", 180)
+        row = portal.page.locator("tr").filter(has_text=name).first
+        row.locator(f'[title="{shown}"]').wait_for()
 
     def guest_id(self, name: str = FULL_NAME) -> str:
         """As the link to its details has it."""
@@ -110,15 +120,13 @@ class Guests:
         row.locator('[title="Eject Media"]').wait_for()
         portal.picture("media-inserted")
         portal.press_icon("Eject Media", FULL_NAME)
+        portal.sees("media ejected from instance")
         row.locator('[title="Insert Media"]').wait_for()
 
     def stop(self) -> None:
         """By the power button, which the guest hears."""
-        portal = self.portal
-        row = self.row()
-        portal.press_icon("Stop Instance", FULL_NAME)
-        row.locator('[title="Start Instance"]').wait_for(timeout=180_000)
-        portal.picture("guest-stopped")
+        self._power("Stop Instance", "stopped", "Stopped")
+        self.portal.picture("guest-stopped")
 
     def security(self) -> None:
         """A rule of the guest's own."""
@@ -252,9 +260,7 @@ class Guests:
         portal.go(f"/monitor/{guest_id}")
         wait_for_text_on(portal.page)
         portal.picture("media-console")
-        row = self.row(BARE_NAME)
-        portal.press_icon("Force Stop Instance", BARE_NAME)
-        row.locator('[title="Start Instance"]').wait_for()
+        self._power("Force Stop Instance", "force stopped", "Stopped", BARE_NAME)
         portal.go(f"/admin/instances/details/{guest_id}")
         portal.press_icon("Modify", BARE_NAME)
         portal.fill("New Name", "bare2")
