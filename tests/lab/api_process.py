@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.lab.commands import run
+from tests.lab.commands import process_arguments, process_ids, run
 from tests.lab.identity import CHECKOUT
 
 NANOCTL = CHECKOUT / ".venv" / "bin" / "nanoctl"
@@ -89,3 +89,12 @@ class ApiProcess:
             with suppress(ChildProcessError):  # somebody else's child vanishes by itself
                 os.waitpid(pid, os.WNOHANG)
             time.sleep(0.05)
+
+
+def end_services_of_this_checkout() -> list[int]:
+    """End every `nanoctl` of this checkout, also one of tests that were killed; their ids."""
+    ended = [pid for pid in process_ids() if str(NANOCTL) in process_arguments(pid)]
+    for pid in ended:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    return ended

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab.api_process import ApiProcess
+from tests.lab.api_process import ApiProcess, end_services_of_this_checkout
 from tests.lab.cell import Cell
 from tests.lab.errors import LabError
 from tests.lab.identity import CHECKOUT, DEFAULT_INSTANCE
@@ -80,9 +80,18 @@ class FirstLight:
         self._print_summary(url, password, guest, address)
 
     def down(self) -> None:
-        """End the API and the lab, and forget what they kept."""
+        """End the API and the lab, and forget what they kept.
+
+        `make down` ends the other labs of this checkout too: tests that were killed leave theirs.
+        """
         self.api.stop()
         self.lab.down()
+        if self.lab.identity.instance == DEFAULT_INSTANCE:
+            for pid in end_services_of_this_checkout():
+                say(f"ended the service that was left (process {pid})")
+            for name in sorted(path.name for path in (CHECKOUT / "var").glob("lab-*")):
+                say(f"removing what was left in var/{name}")
+                Lab(name.removeprefix("lab-"), progress=say).down()
         shutil.rmtree(self.api.data, ignore_errors=True)
         for name in (self.environment_file.name, self.picture.name, "api.out", "onboarding.log"):
             (self.folder / name).unlink(missing_ok=True)
