@@ -10,7 +10,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 PYTEST := $(VENV)/bin/pytest
 
-.PHONY: help up down test test-heavy check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer failover-check console-check fuzz bench-api clean
+.PHONY: help up down test test-heavy check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer failover-check console-check hostile fuzz bench-api clean
 
 help: ## this text
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	@$(VENV)/bin/mypy
+
+hostile: $(INSTALLED) ## 500 hostile texts through every text field of the REST API; takes minutes
+	@PYTHONPATH=api:collection:. $(VENV)/bin/python -W ignore -m tests.hostile
 
 fuzz: $(INSTALLED) ## 16,000 requests made from our own description; takes minutes
 	@PYTHONPATH=api:collection:. $(VENV)/bin/python -W ignore -m tests.fuzz

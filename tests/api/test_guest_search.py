@@ -43,6 +43,8 @@ def test_pages(client: TestClient) -> None:
     assert len(last["result"]) == 10
     assert last["result"][-1]["internal"]["allocated_address"] == "198.51.100.49/24"
     assert search(client, offset=50)["message"] == "unexpected offset 50: there are 50 guests"
+    nothing = search(client, offset=20, keyword="none-such")["data"]
+    assert (nothing["result"], nothing["total"], nothing["offset"]) == ([], 0, 20)
 
 
 @pytest.mark.usefixtures("guests")

@@ -104,5 +104,8 @@ def test_refusals(client: TestClient, cloud: Cloud) -> None:
         session.get_one(Cell, "c3").alive = False
     assert "does not answer" in call(client, "POST", "c3")["message"]
     assert client.get("/compute_pool_cells/default/c3").json()["data"]["enabled"] is True
-    named = call(client, "POST", target_cell="c3")["data"]
-    assert all("'c3' does not answer" in guest["error"] for guest in named["guests"])
+    for target, code, message in (("c3", 409, "'c3' does not answer"), ("x", 404, "invalid cell")):
+        reply = call(client, "POST", target_cell=target)
+        assert (reply["error_code"], reply["data"]) == (code, "")
+        assert message in reply["message"]
+    assert client.get("/compute_pool_cells/default/c1").json()["data"]["enabled"] is True

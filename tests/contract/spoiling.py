@@ -7,12 +7,15 @@ parameters of the path.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from nano_api import API_PREFIX
+
+Description = dict[str, Any]
 
 LONG_TEXT = "x" * 200_000
 HOSTILE_TEXTS = (
@@ -55,16 +58,29 @@ class Spoiled:
     must_fail: bool = False
 
 
-def fields_of(description: dict[str, Any], method: str, template: str) -> dict[str, str]:
-    """The body's fields of an endpoint, with their JSON types."""
-    paths = description["paths"]
-    place = paths.get(f"{API_PREFIX}{template}") or paths.get(f"{API_PREFIX}{template}/")
-    if place is None:
-        return {}
+def template_of(description: Description, method: str, path: str) -> str:
+    """The path of the description that serves a request; what is spelled out goes first."""
+    bare = API_PREFIX + path.partition("?")[0]
+    fitting = [
+        template
+        for template, methods in description["paths"].items()
+        if method.lower() in methods and _pattern(template).fullmatch(bare)
+    ]
+    return min(fitting, key=lambda template: template.count("{"))
+
+
+def fields_of(description: Description, method: str, path: str) -> dict[str, str]:
+    """The body's fields of the endpoint that serves a request, with their JSON types."""
+    place = description["paths"][template_of(description, method, path)]
     content = place[method.lower()].get("requestBody", {}).get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
     properties = _resolved(description, schema).get("properties", {})
     return {name: _type_of(description, each) for name, each in properties.items()}
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    parts = re.split(r"\{[^}]*\}", template.rstrip("/"))
+    return re.compile("[^/]+".join(map(re.escape, parts)) + "/?")
 
 
 def _resolved(description: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

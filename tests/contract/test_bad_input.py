@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from sqlite3 import Connection
 from typing import Any
 
 import pytest
@@ -17,10 +17,8 @@ from nano_api.users.names import PORTAL_MENUS
 from tests.contract import test_shapes as walk
 from tests.contract.shapes import endpoints_of
 from tests.contract.spoiling import RAW_BODIES, Spoiled, fields_of, spoiled_fields, spoiled_paths
-from tests.contract.world import World, a_world
+from tests.contract.world import Database, World, a_world
 
-#: Written by every request, refused or not.
-_TRAILS = frozenset({"operation_log", "operation_log_counter", "failed_logins"})
 #: Fields that are accepted and not used, as in Nano: nothing about their value can be wrong.
 _UNUSED = frozenset({"immediate", "nonce", "mode", "format", "type"})
 #: Here a wrong password makes the next try wait.
@@ -32,40 +30,13 @@ _STRANGER = "eve"
 def _names(message: str, field: str) -> bool:
     """``name_rule`` may be called "name rule", one of ``modules`` "module"; a prefix is a name.
 
-    "migration between pools" is Nano's own text.
+    "migration between pools" is Nano's own text, and so is what it says of a ``new`` password.
     """
     words = field.replace("_", " ")
     forms = (field, words, words.rstrip("s"), words.removesuffix(" prefix"), f"between {words[7:]}")
+    if field == "new":
+        return "password" in message
     return any(form in message for form in forms)
-
-
-class Database:
-    """The world's database, to be compared and put back."""
-
-    def __init__(self, world: World) -> None:
-        self._file = world.cloud.settings.data / "nano.db"
-
-    def rows(self) -> dict[str, list[Any]]:
-        """All that a request may not change when it is refused."""
-        with sqlite3.connect(self._file) as connection:
-            tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            return {
-                name: connection.execute(f'SELECT * FROM "{name}"').fetchall()
-                for (name,) in tables.fetchall()
-                if name not in _TRAILS
-            }
-
-    def saved(self) -> sqlite3.Connection:
-        """A copy."""
-        copy = sqlite3.connect(":memory:")
-        with sqlite3.connect(self._file) as connection:
-            connection.backup(copy)
-        return copy
-
-    def restore(self, copy: sqlite3.Connection) -> None:
-        """As it was when the copy was made."""
-        with sqlite3.connect(self._file, timeout=20) as connection:
-            copy.backup(connection)
 
 
 class Spoiler(walk.Caller):
@@ -92,13 +63,14 @@ class Spoiler(walk.Caller):
         self.world.end_jobs()  # those that nobody waited for
         before, copy = self.database.rows(), self.database.saved()
         bad = [*spoiled_paths(path, template, body)]
+        fields = fields_of(self.description, method, path) if method != "GET" else {}
         if method != "GET":
-            bad += spoiled_fields(path, body, fields_of(self.description, method, template))
+            bad += spoiled_fields(path, body, fields)
         for each in bad:
             self._try(method, each, copy)
             if template in _GUARDED:
                 self.database.restore(copy)
-        if method != "GET" and fields_of(self.description, method, template):
+        if fields:
             for content, kind in (RAW_BODIES[0], RAW_BODIES[1 + len(self._done) % 5]):
                 headers = {"Content-Type": kind}
                 reply = self.world.call(method, path, content=content, headers=headers)
@@ -110,7 +82,7 @@ class Spoiler(walk.Caller):
                 self.problems.append(f"{table} changed by a bad {method} {template}")
         self.database.restore(copy)
 
-    def _try(self, method: str, each: Spoiled, copy: sqlite3.Connection) -> None:
+    def _try(self, method: str, each: Spoiled, copy: Connection) -> None:
         reply = self.world.call(method, each.path, each.body)
         self.tried["spoiled"] += 1
         what = f"{method} {each.path[:80]} with {each.what[:80]}"

@@ -7,6 +7,7 @@ look like can be seen so, and nothing else. What happens on cells is shown by ``
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,10 @@ from nano_api.users.names import PORTAL_MENUS
 
 PASSWORD = "Correct-horse-7"
 MIB, GIB = 1 << 20, 1 << 30
+#: Written by every request, refused or not.
+_TRAILS = frozenset({"operation_log", "operation_log_counter", "failed_logins"})
+#: Of an upload that goes on, or of the last one that failed.
+_PROGRESS = "expected_bytes"
 
 
 def settings_in(folder: Path, **changes: Any) -> Settings:
@@ -136,6 +141,42 @@ class World:
         finally:
             over.set()
             thread.join()
+
+
+class Database:
+    """The world's database, to be compared and put back."""
+
+    def __init__(self, world: World) -> None:
+        self._file = world.cloud.settings.data / "nano.db"
+
+    def rows(self) -> dict[str, list[Any]]:
+        """All that a request may not change when it is refused."""
+        with sqlite3.connect(self._file) as connection:
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            return {
+                name: connection.execute(
+                    f'SELECT {_columns(connection, name)} FROM "{name}"'
+                ).fetchall()
+                for (name,) in tables.fetchall()
+                if name not in _TRAILS
+            }
+
+    def saved(self) -> sqlite3.Connection:
+        """A copy."""
+        copy = sqlite3.connect(":memory:")
+        with sqlite3.connect(self._file) as connection:
+            connection.backup(copy)
+        return copy
+
+    def restore(self, copy: sqlite3.Connection) -> None:
+        """As it was when the copy was made."""
+        with sqlite3.connect(self._file, timeout=20) as connection:
+            copy.backup(connection)
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> str:
+    found = connection.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
+    return ", ".join(f'"{name}"' for (name,) in found if name != _PROGRESS)
 
 
 @contextmanager

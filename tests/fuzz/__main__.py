@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import structlog
 
 from tests.contract.world import a_world
 from tests.fuzz.fuzzing import fuzz
@@ -19,6 +22,7 @@ def main() -> int:
     options.add_argument("--cases", type=int, default=16_000)
     options.add_argument("--seed", type=int, default=20)
     chosen = options.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     begun = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -195,7 +195,7 @@ def _send(world: World, case: Any) -> Any:
     elif data is not None:
         request["data"] = data
     request.pop("cookies", None)
-    if "files" in request:
+    if request.get("files"):
         request["files"] = [(name, _file(value)) for name, value in request["files"]]
     response = world.client.request(headers=headers, **request)
     response.request.read()  # schemathesis looks at what was sent

@@ -16,7 +16,12 @@ import pytest
 from ansible_collections.nano.cloud.plugins.module_utils import domain_xml, guest_defaults
 from ansible_collections.nano.cloud.plugins.module_utils.errors import CloudError
 from ansible_collections.nano.cloud.plugins.module_utils.guest_spec import guest_request
-from ansible_collections.nano.cloud.plugins.module_utils.names import check_text
+from ansible_collections.nano.cloud.plugins.module_utils.names import (
+    check_snapshot_name,
+    check_text,
+)
+from ansible_collections.nano.cloud.plugins.module_utils.snapshot_tree import Snapshot, SnapshotTree
+from ansible_collections.nano.cloud.plugins.module_utils.snapshot_xml import read_tree, write_tree
 from nano_api.worker.untrusted import encode_untrusted
 from tests.golden.test_domain_golden import GUEST_ID, KVM
 from tests.worker.hostile_texts import COUNT, PRODUCT, hostile_texts
@@ -91,6 +96,36 @@ def test_none_changes_the_structure_of_a_definition(tmp_path: Path, texts: list[
     assert outcomes.total() == 3 * COUNT
     assert outcomes["kept"] > COUNT
     assert not (tmp_path / "canary").exists()
+
+
+def test_none_changes_the_structure_of_snapshots(texts: list[str]) -> None:
+    """Their names and descriptions are free texts, and stand in the guest's definition."""
+    plain = SnapshotTree((Snapshot("one", "", "as it came", 1, ()),), current="one")
+    shape = _shape(_written(plain))
+    outcomes: Counter[str] = Counter()
+    for text in texts:
+        for check, snapshot in (
+            (check_snapshot_name, Snapshot(text, text, "", 1, ())),
+            (check_text, Snapshot("one", "", text, 1, ())),
+        ):
+            try:
+                check(text, "text")
+            except CloudError:
+                outcomes["refused"] += 1
+                continue
+            tree = SnapshotTree((snapshot,), current=snapshot.name)
+            xml = _written(tree)
+            assert _shape(xml) == shape, text
+            assert read_tree(ElementTree.fromstring(xml)) == tree, text
+            outcomes["kept"] += 1
+    assert outcomes.total() == 2 * COUNT
+    assert outcomes["kept"] > COUNT
+
+
+def _written(tree: SnapshotTree) -> str:
+    guest = ElementTree.Element("guest")
+    write_tree(guest, tree)
+    return ElementTree.tostring(guest, "unicode")
 
 
 def _shape(xml: str) -> Counter[str]:

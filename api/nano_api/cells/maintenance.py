@@ -47,8 +47,8 @@ def begin(
 ) -> Maintenance:
     """Disable the cell and submit the job that moves its guests; again for those that stayed.
 
-    :raises NotFound: no pool has such a cell
-    :raises Conflict: it does not answer
+    :raises NotFound: no pool has such a cell, or its pool no such ``target_cell``
+    :raises Conflict: it does not answer, or the target takes no guests
     """
     cell = _get(session, name)
     if not cell.alive:
@@ -56,6 +56,8 @@ def begin(
     cell.enabled = False
     session.flush()
     targets = migrations.Targets(session, cloud, cell)
+    if target_cell:
+        targets.named(str(cell.pool), target_cell)
     placed: list[tuple[Guest, str]] = []
     refused: dict[str, str] = {}
     for guest in _guests_on(session, name):

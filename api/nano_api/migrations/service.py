@@ -159,7 +159,7 @@ class Targets:
                 guest=guest.id,
             )
         if target_cell:
-            return self._named(guest, target_cell)
+            return self.named(guest.pool, target_cell)
         others = [
             self._as_it_will_be(each)
             for each in allocation.candidates(self._session, guest.pool)
@@ -183,8 +183,12 @@ class Targets:
             promised=cell.promised.plus(coming),
         )
 
-    def _named(self, guest: Guest, target_cell: str) -> str:
-        cell = _cell(self._session, guest.pool, target_cell, "target_cell")
+    def named(self, pool: str, target_cell: str) -> str:
+        """A cell of a pool that guests can go to, by its name.
+
+        :raises CloudError: there is none, it is the source, or nothing can go there now
+        """
+        cell = _cell(self._session, pool, target_cell, "target_cell")
         if cell.name == self._source.name:
             raise InvalidInput("target_cell is the source cell itself", field="target_cell")
         if not (cell.alive and cell.enabled):
@@ -192,7 +196,7 @@ class Targets:
             raise Conflict(
                 f"cell '{cell.name}' {state}: choose another target_cell", cell=cell.name
             )
-        storage = placement.shared_storage(self._session, guest.pool)
+        storage = placement.shared_storage(self._session, pool)
         if storage is not None and not cell.storage_attached:
             reason = cell.storage_problem or "not attached"
             raise Conflict(
