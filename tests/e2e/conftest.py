@@ -16,7 +16,7 @@ from tests.lab.api_process import ApiProcess
 from tests.lab.cell import Cell
 from tests.lab.identity import CHECKOUT
 from tests.lab.lab import Lab
-from tests.lab.shared_storage import SharedStorage, provide_shared_storage
+from tests.lab.shared_storage import VOLUME, SharedStorage, provide_shared_storage
 from tests.nano_client import MENUS, ApiError, NanoClient
 
 POOL = "lab"
@@ -99,7 +99,7 @@ def onboarded(lab: Lab) -> Lab:
 @pytest.fixture(scope="session")
 def shared_storage(onboarded: Lab) -> SharedStorage:
     """A GlusterFS volume that both cells can mount."""
-    return provide_shared_storage(onboarded)
+    return provide_shared_storage(onboarded, VOLUME)
 
 
 class Service:

@@ -13,7 +13,7 @@ from tests.e2e.conftest import PASSWORD, USER, Service
 from tests.e2e.failover_scene import Timeline, fencing, lose_a_cell, make_guests, make_pool
 from tests.e2e.own_lab import own_lab, say
 from tests.e2e.test_batches_and_snapshots import finished
-from tests.lab.shared_storage import SharedStorage, provide_shared_storage
+from tests.lab.shared_storage import VOLUME, SharedStorage, provide_shared_storage
 
 GUESTS = 5
 
@@ -41,7 +41,7 @@ def tell(what: str, told: Timeline) -> bool:
 def main() -> int:
     """Exit status 0 when no guest ran twice."""
     with own_lab("failover", 3) as service:
-        storage = provide_shared_storage(service.lab)
+        storage = provide_shared_storage(service.lab, VOLUME)
         say("shared storage is there")
         return 0 if scenes(service, storage) else 1
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -14,23 +15,29 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import MIB, ansible, changes
+from tests.e2e.conftest import MIB, ansible, changes, domain_xml
+from tests.lab.commands import wait_until
 from tests.lab.identity import CHECKOUT
 from tests.lab.lab import Lab
+from tests.lab.shared_storage import storage_variables
 
 pytestmark = [pytest.mark.lab, pytest.mark.heavy]
 
 PLAYBOOKS = CHECKOUT / "playbooks"
-TINY = {"cores": 1, "memory_bytes": 64 * MIB, "serial_log": True}
-DISK = {"size_bytes": 256 * MIB, "image": "site-tiny"}
+SHARED = "site-shared"
+TINY = {"cores": 1, "memory_bytes": 64 * MIB, "serial_log": True, "cell": "cell1"}
+SNAPSHOTS = [{"name": "fresh", "description": "as it was made"}]
 GUESTS: list[dict[str, Any]] = [
     {
         **TINY,
         "name": "site.mover",
-        "cell": "cell1",
-        "disks": [DISK],
+        "pool": SHARED,
+        "image_pool": SHARED,
+        "disks": [{"size_bytes": 256 * MIB, "image": "site-tiny"}],
         "network": {"mac": "00:16:3e:00:51:01"},
         "security_policy": "site-web",
+        "cloud_init": {"hostname": "mover", "users": [{"name": "admin", "password": "Secret-7"}]},
+        "snapshots": SNAPSHOTS,
         "power": "running",
     },
     {
@@ -38,7 +45,7 @@ GUESTS: list[dict[str, Any]] = [
         "name": "site.keeper",
         "disks": [{"size_bytes": 32 * MIB}],
         "network": {"mac": "00:16:3e:00:51:02"},
-        "snapshots": [{"name": "fresh", "description": "as it was made"}],
+        "snapshots": SNAPSHOTS,
     },
 ]
 
@@ -57,26 +64,29 @@ def image_url(onboarded: Lab) -> Iterator[str]:
 @pytest.fixture
 def described(onboarded: Lab, image_url: str, tmp_path: Path) -> Iterator[Path]:
     """The lab's inventory and what shall be there; afterwards nothing of it is."""
+    onboarded.storage()  # From now on it is in the inventory, a bare machine.
     folder = tmp_path / "inventory"
     (folder / "group_vars").mkdir(parents=True)
     (folder / "hosts.yml").write_text(onboarded.inventory_path.read_text())
     wanted = {
-        "nano_images": [{"id": "site-tiny", "url": image_url}],
+        "nano_images": [{"id": "site-tiny", "url": image_url, "pool": SHARED}],
         "nano_policies": [{"name": "site-web", "default_action": "accept", "rules": []}],
         "nano_guests": GUESTS,
     }
     (folder / "group_vars/cells.yml").write_text(json.dumps(wanted))
+    (folder / "group_vars/storage.yml").write_text(
+        json.dumps(storage_variables("site", pool=SHARED))
+    )
     yield folder
     remove = tmp_path / "remove.yml"
-    remove.write_text(
-        "- hosts: cells\n  gather_facts: false\n  tasks:\n"
-        + "".join(
-            f"    - nano.cloud.guest: {{name: {guest['name']}, state: absent, force: true}}\n"
-            for guest in GUESTS
-        )
-        + "    - nano.cloud.security_policy: {name: site-web, state: absent}\n"
-        + "    - nano.cloud.image: {id: site-tiny, state: absent}\n"
-    )
+    names = [{"name": guest["name"]} for guest in GUESTS]
+    tasks = [
+        {"nano.cloud.guest": {"guests": names, "state": "absent", "force": True}},
+        {"nano.cloud.security_policy": {"name": "site-web", "state": "absent"}},
+        {"nano.cloud.image": {"id": "site-tiny", "pool": SHARED, "state": "absent"}},
+        {"nano.cloud.storage_pool": {"name": SHARED, "state": "absent"}},
+    ]
+    remove.write_text(json.dumps([{"hosts": "cells", "gather_facts": False, "tasks": tasks}]))
     ansible(remove, folder)
 
 
@@ -93,32 +103,49 @@ def assert_unchanged(done: subprocess.CompletedProcess[str]) -> None:
     assert set(found.values()) == {0}, found
 
 
+def serial_log(lab: Lab, cell: str, name: str) -> str:
+    """What the guest has said on its serial port on that cell."""
+    look = f"cat /var/log/libvirt/qemu/$(virsh domuuid {name}).serial.log"
+    return lab.cell(cell).run(["sh", "-c", look]).stdout
+
+
 @pytest.mark.usefixtures("clean_cells")
 def test_inventory_in_cloud_out(onboarded: Lab, described: Path) -> None:
-    site = PLAYBOOKS / "site.yml"
+    """Shared storage, a guest with a snapshot, a policy and cloud-init, moved while it runs."""
+    site, empty = PLAYBOOKS / "site.yml", PLAYBOOKS / "cell_maintenance.yml"
     ansible(site, described)
     assert homes(onboarded, "site.mover") == {"cell1": "running"}
-    assert set(homes(onboarded, "site.keeper").values()) == {"shut off"}
-    again = ansible(site, described, "-e", "nano_onboard=false")
-    assert_unchanged(again)
+    assert homes(onboarded, "site.keeper") == {"cell1": "shut off"}
+    assert_unchanged(ansible(site, described))
+    assert wait_until(lambda: "guest-ready" in serial_log(onboarded, "cell1", "site.mover"), 180, 1)
 
-    empty = PLAYBOOKS / "cell_maintenance.yml"
-    begun = changes(ansible(empty, described, "-e", "nano_cell=cell1"))
-    assert begun["cell1"] >= 1
+    # What cannot go is named, and the others go.
+    begun = ansible(empty, described, "-e", "nano_cell=cell1", check=False)
+    assert begun.returncode != 0
+    told = " ".join(begun.stdout.split())
+    assert "1 of 2 guests stay on cell1: guest site.keeper has snapshots" in told
     assert homes(onboarded, "site.mover") == {"cell2": "running"}
-    assert list(homes(onboarded, "site.keeper")) == ["cell2"]
-    assert changes(ansible(empty, described, "-e", "nano_cell=cell1"))["cell1"] == 0
+    assert homes(onboarded, "site.keeper") == {"cell1": "shut off"}
+    assert "guest-ready" not in serial_log(onboarded, "cell2", "site.mover"), "it ran on"
+    disks = onboarded.cell("cell2").run(["virsh", "domblklist", "--details", "site.mover"]).stdout
+    assert re.search(r"cdrom .*_ci\.iso", disks), disks
+    assert "nano-site-web" in domain_xml(onboarded.cell("cell2"), "site.mover")
     nowhere = ansible(empty, described, "-e", "nano_cell=cell2", check=False)
     assert nowhere.returncode != 0
     assert "no other cell answers and may have guests" in " ".join(nowhere.stdout.split())
-    for cell in ("cell1", "cell2"):
-        back = ("-e", f"nano_cell={cell}", "-e", "nano_maintenance=false")
-        assert changes(ansible(empty, described, *back))[cell] == 1
+    back = ("-e", "nano_maintenance=false", "-e")
+    assert changes(ansible(empty, described, *back, "nano_cell=cell1"))["cell1"] == 1
+
+    begun = ansible(empty, described, "-e", "nano_cell=cell2")
+    assert homes(onboarded, "site.mover") == {"cell1": "running"}
+    assert changes(begun)["cell2"] >= 1
+    assert changes(ansible(empty, described, "-e", "nano_cell=cell2"))["cell2"] == 0
+    assert changes(ansible(empty, described, *back, "nano_cell=cell2"))["cell2"] == 1
     # Where a guest is now is not for the inventory to say.
     assert_unchanged(ansible(site, described))
 
     refused = ansible(
-        PLAYBOOKS / "cell_remove.yml", described, "-e", "nano_cell=cell2", check=False
+        PLAYBOOKS / "cell_remove.yml", described, "-e", "nano_cell=cell1", check=False
     )
     assert refused.returncode != 0
     assert "still has 2 guests (site.keeper, site.mover)" in " ".join(refused.stdout.split())

@@ -19,6 +19,7 @@ from tests.lab.errors import LabError
 from tests.lab.identity import CHECKOUT
 from tests.lab.lab import Lab
 
+# The one of the tests of the API; others have their own.
 VOLUME = "guests"
 # How long a dead cell's locks hold the others up.
 PING_TIMEOUT_SECONDS = 5
@@ -39,30 +40,35 @@ class SharedStorage:
     source: str
 
 
-def provide_shared_storage(lab: Lab) -> SharedStorage:
-    """Bring up the storage server with a volume, and give the cells what mounts it.
-
-    Safe to repeat. The lab's `down` removes it with everything else.
-    """
-    server = lab.storage()
-    variables = {
+def storage_variables(volume: str, **more: str) -> dict[str, object]:
+    """Variables of the role storage for a volume of the lab's server; `more` are values of it."""
+    return {
         "storage_gluster_force": True,
         "storage_gluster_volumes": [
             {
-                "name": VOLUME,
-                "brick": f"/srv/gluster/{VOLUME}",
+                "name": volume,
+                "brick": f"/srv/gluster/{volume}",
                 "options": {"network.ping-timeout": str(PING_TIMEOUT_SECONDS)},
+                **more,
             }
         ],
         # Written down and checked, not served: see above.
         "storage_nfs_start": False,
-        "storage_exports": [{"path": f"/{VOLUME}"}],
+        "storage_exports": [{"path": f"/{volume}"}],
     }
+
+
+def provide_shared_storage(lab: Lab, volume: str) -> SharedStorage:
+    """Bring up the storage server with a volume, and give the cells what mounts it.
+
+    Safe to repeat, with other volumes too. The lab's `down` removes it with everything else.
+    """
+    server = lab.storage()
     done = subprocess.run(
         [
             str(Path(sys.executable).with_name("ansible-playbook")),
             *("-i", str(lab.inventory_path), "playbooks/storage_setup.yml"),
-            *("-e", json.dumps(variables)),
+            *("-e", json.dumps(storage_variables(volume))),
         ],
         cwd=CHECKOUT,
         env={**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
@@ -72,7 +78,7 @@ def provide_shared_storage(lab: Lab) -> SharedStorage:
     )
     if done.returncode != 0:
         raise LabError(f"storage_setup.yml failed: {done.stdout[-3000:]}{done.stderr[-1000:]}")
-    return SharedStorage(server.address, VOLUME)
+    return SharedStorage(server.address, volume)
 
 
 def stand_in_for_nfs(cell: Cell) -> None:

@@ -99,5 +99,5 @@ def guest_id(site: Site) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def shared_storage(onboarded_lab: Lab) -> SharedStorage:
-    """A volume that both cells can mount."""
-    return provide_shared_storage(onboarded_lab)
+    """A volume that both cells can mount, with nothing of other tests in it."""
+    return provide_shared_storage(onboarded_lab, "modules")

@@ -27,7 +27,13 @@ DIRECTORY = f"/var/lib/libvirt/storage/{POOL}"
 
 
 def pool(storage: SharedStorage, **more: Any) -> dict[str, Any]:
-    return {"name": POOL, "type": "glusterfs", "host": storage.host, "source": "guests", **more}
+    return {
+        "name": POOL,
+        "type": "glusterfs",
+        "host": storage.host,
+        "source": storage.source,
+        **more,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +53,13 @@ def shared_pool(site: Site, other_site: Site, shared_storage: SharedStorage) -> 
 
 def test_pools_of_servers(site: Site, shared_pool: str, shared_storage: SharedStorage) -> None:
     mounted = site.shell(f"grep {DIRECTORY} /proc/mounts")
-    assert mounted.startswith(f"{shared_storage.host}:guests ")
+    assert mounted.startswith(f"{shared_storage.host}:{shared_storage.source} ")
     # After libvirt was restarted the pool is what it was.
     site.shell("systemctl restart libvirtd")
     found = site.run("storage_pool_info", name=shared_pool, refresh=True, volumes=True)["pools"][0]
     assert (found["state"], found["autostart"], found["volumes"]) == ("active", True, [])
     other = site.run("storage_pool", **pool(shared_storage, source="elsewhere"))
-    assert "has source guests, not elsewhere" in other["msg"]
+    assert f"has source {shared_storage.source}, not elsewhere" in other["msg"]
     options = site.run("storage_pool", **pool(shared_storage, mount_options=["log-level=WARNING"]))
     assert options["changed"], options
     assert options["pool"]["mount_options"] == []  # From its next start on.
@@ -89,7 +95,8 @@ def test_servers_that_do_not_answer_are_named(site: Site, shared_storage: Shared
 
 def test_type_nfs_with_a_stand_in_for_its_mount(site: Site, shared_storage: SharedStorage) -> None:
     stand_in_for_nfs(site.cell)
-    options = {"name": "nfs1", "type": "nfs", "host": shared_storage.host, "source": "/guests"}
+    options = {"name": "nfs1", "type": "nfs", "host": shared_storage.host}
+    options["source"] = f"/{shared_storage.source}"
     made = site.check_then_real_then_again("storage_pool", **options)
     assert (made["pool"]["type"], made["pool"]["state"]) == ("nfs", "active")
     assert "type='nfs'" in site.shell("virsh pool-dumpxml nfs1")
