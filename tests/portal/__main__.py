@@ -80,7 +80,7 @@ def travel(lab: Lab, address: str, folder: Path, begin: str | None) -> list[str]
     ):
         portal = Portal(context.new_page(), address, folder, troubles)
         for step in Journey(portal, lab).steps(begin):
-            say(f"{step.__name__.replace('_', ' ')}: {step.__doc__}")
+            say(f"{step.__name__.replace('_', ' ')}: {(step.__doc__ or '').splitlines()[0]}")
             before = len(troubles.found)
             try:
                 step()

@@ -309,9 +309,7 @@ class Guests:
         portal.sees("No instance match keyword: nothing")
 
     def lost(self) -> None:
-        """Its cell dies: the portal counts it as lost, says why it cannot be started, and it starts
-        when the cell is back.
-        """
+        """Its cell dies: it counts as lost, cannot be started, and starts when the cell is back."""
         portal = self.portal
         row = self.row()
         cell = next(cell for cell in self.lab.cells if cell.address in row.inner_text())
