@@ -35,7 +35,7 @@ def _names(message: str, field: str) -> bool:
     words = field.replace("_", " ")
     forms = (field, words, words.rstrip("s"), words.removesuffix(" prefix"), f"between {words[7:]}")
     if field == "new":
-        return "password" in message
+        forms = (*forms, "password")
     return any(form in message for form in forms)
 
 
