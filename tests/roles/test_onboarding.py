@@ -166,6 +166,10 @@ def check_facts(bench: Bench, cell: Cell) -> None:
     assert "guest0" in bench.shell(cell, "ls /sys/class/net/br0/brif").split()
     assert bench.shell(cell, "cat /proc/sys/net/bridge/bridge-nf-call-iptables") == "1"
     assert bench.shell(cell, "virsh nwfilter-list | grep -c clean-traffic") == "2"
+    # libvirt looks for hooks at its start only.
+    installed = "stat -c %Z /etc/libvirt/hooks/qemu.d/50-nano-cell-lease"
+    started = 'date +%s -d "$(systemctl show libvirtd -P ExecMainStartTimestamp)"'
+    assert int(bench.shell(cell, started)) >= int(bench.shell(cell, installed))
 
 
 def test_a_cell_is_complete_and_survives_a_power_failure(bench: Bench) -> None:
