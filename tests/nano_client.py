@@ -97,11 +97,12 @@ class NanoClient:
         if not self.get("/system/")["ready"]:
             self.call("POST", "/system/", {"user": user, "password": password, "menu": MENUS})
 
-    def login(self, user: str, password: str) -> None:
-        """Open a session and use it from now on."""
+    def login(self, user: str, password: str) -> str:
+        """Open a session and use it from now on; its id."""
         body = {"user": user, "password": password, "nonce": "0123456789abcdef"}
         data = self.call("POST", "/sessions/", body).data
         self._http.headers["Nano-Session"] = data["session"]
+        return str(data["session"])
 
     def upload_image(
         self, name: str, file: Path, *, owner: str, group: str, kind: str = "disk"

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +82,32 @@ def traces(cell: Cell) -> list[str]:
 def domain_xml(cell: Cell, name: str) -> str:
     """The definition of a guest as libvirt has it."""
     return cell.run(["virsh", "dumpxml", "--inactive", name]).stdout
+
+
+def leases(lab: Lab) -> dict[str, dict[str, Any]]:
+    """MAC → lease with the cell that has it, from the files that the cells' servers read."""
+    found = {}
+    for cell in lab.cells:
+        path = "/etc/nano-cloud/dhcp/br0"
+        text = cell.run(["sh", "-c", f"cat {path}/leases.json 2> /dev/null || true"]).stdout
+        for lease in json.loads(text or "[]"):
+            hosts = cell.run(["cat", f"{path}/hosts"]).stdout
+            assert f"{lease['mac']},set:" in hosts
+            cell.run(["systemctl", "is-active", "--quiet", "nano-dhcp@br0"])
+            assert lease["mac"] not in found, "two cells would answer"
+            found[lease["mac"]] = {**lease, "cell": cell.name}
+    return found
+
+
+def media_of(lab: Lab, guest_id: str) -> list[str]:
+    """The cells that have the guest's medium of cloud-init."""
+    look = f"ls /var/lib/libvirt/images/{guest_id}_ci.iso 2> /dev/null || true"
+    return [cell.name for cell in lab.cells if cell.run(["sh", "-c", look]).stdout.strip()]
+
+
+def filters(cell: Cell) -> str:
+    """The filters of guests on a cell."""
+    return cell.run(["sh", "-c", "virsh nwfilter-list | grep nano || true"]).stdout
 
 
 def free_port(address: str) -> int:
