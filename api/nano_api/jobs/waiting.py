@@ -31,7 +31,7 @@ async def wait(cloud: Cloud, job_id: str) -> Job:
         if job.ended or job.state == "unknown":
             message = job.error_message or f"job {job.id} was {job.state}"
             if job.state == "unknown":
-                message += f"; job {job.id} goes on as soon as the cell answers"
+                message += f"; whether it was done is seen when the cell answers (job {job.id})"
             code = job.error_code or ("canceled" if job.state == "canceled" else "internal")
             raise JobFailed(code, message)
         if time.monotonic() > deadline:
