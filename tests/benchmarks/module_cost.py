@@ -124,7 +124,7 @@ class Bench:
         """The same work inside the cell, without Ansible and our modules."""
         xml = self._virsh("dumpxml", "--inactive", guest)
         mac = xml.split("<mac address='", 1)[1].split("'", 1)[0]
-        policy = self._virsh("nwfilter-dumpxml", "bench-model")
+        policy = self._virsh("nwfilter-dumpxml", "nano-bench-model")
         order = {
             "xml": xml,
             "id": guest,
@@ -133,7 +133,7 @@ class Bench:
             "image": image_path,
             "iso": "/var/lib/libvirt/nano-images/bench-iso.iso",
             "policy": policy,
-            "policy_name": "bench-model",
+            "policy_name": "nano-bench-model",
             "policy_id": policy.split("<uuid>", 1)[1].split("<", 1)[0],
             "times": self._rounds,
         }
