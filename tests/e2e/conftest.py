@@ -168,7 +168,7 @@ class Service:
             "group": USER,
             "pool": POOL,
             "cores": 1,
-            "memory": 64 * MIB,
+            "memory": 128 * MIB,
             "disks": [256 * MIB],
             "template": "centos-7",
             **changes,

@@ -82,7 +82,7 @@ def _power(client: NanoClient, watch: Stopwatch, cell: Cell, guest: dict[str, An
     virsh(cell, "start", guest["name"])
     watch.until("start", lambda: client.get(path)["running"])
     watch.until("bytes read, after the start", lambda: client.get(figures)["bytes_read"] > 0)
-    assert client.get(figures)["memory_available"] < 64 * MIB
+    assert client.get(figures)["memory_available"] < 128 * MIB
     status = f"/compute_cell_status/{POOL}/{guest['cell']}"
     assert client.get(status)["cpu_usage"] > 0
     virsh(cell, "destroy", guest["name"])
@@ -94,10 +94,10 @@ def _definition(client: NanoClient, watch: Stopwatch, cell: Cell, guest: dict[st
     assert drift(client, guest_id) == {}
     virsh(cell, "setmem", name, "32M", "--config")
     found = watch.until("setmem (drift)", lambda: drift(client, guest_id))
-    assert found == {"memory_bytes": (64 * MIB, 32 * MIB)}
+    assert found == {"memory_bytes": (128 * MIB, 32 * MIB)}
     client.login(USER, "Correct-horse-7")
     client.call("POST", f"/drift/{guest_id}/repair")
-    assert f">{64 * 1024}</currentMemory>" in domain_xml(cell, name)
+    assert f">{128 * 1024}</currentMemory>" in domain_xml(cell, name)
 
     virsh(cell, "detach-interface", name, "bridge", "--config")
     interface = ["attach-interface", name, "bridge", "br0", "--model", "virtio", "--mac", _MAC]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import MIB, POOL, Service
+from tests.e2e.conftest import POOL, Service
 from tests.nano_client import ApiError
 
 pytestmark = pytest.mark.lab
@@ -38,7 +38,7 @@ def test_running_and_stopped_guests_move(service: Service, image: str) -> None:
     client = service.client
     ids = []
     for name in ("moves-live", "moves-cold"):
-        guest_id, _job = client.create_guest(service.order(name, from_image=image, memory=64 * MIB))
+        guest_id, _job = client.create_guest(service.order(name, from_image=image))
         ids.append(client.wait_for_guest(guest_id)["id"])
     first = client.get(f"/guests/{ids[0]}")
     source = first["cell"]

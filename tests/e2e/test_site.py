@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.heavy]
 
 PLAYBOOKS = CHECKOUT / "playbooks"
 SHARED = "site-shared"
-TINY = {"cores": 1, "memory_bytes": 64 * MIB, "serial_log": True, "cell": "cell1"}
+TINY = {"cores": 1, "memory_bytes": 128 * MIB, "serial_log": True, "cell": "cell1"}
 SNAPSHOTS = [{"name": "fresh", "description": "as it was made"}]
 GUESTS: list[dict[str, Any]] = [
     {
