@@ -10,7 +10,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 PYTEST := $(VENV)/bin/pytest
 
-.PHONY: help up down test test-heavy check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer failover-check console-check hostile fuzz bench-api clean
+.PHONY: help up down test test-heavy check lint types packages lab-up lab-down golden portal-check bench-modules bench-observer failover-check migration-check console-check soak hostile fuzz bench-api clean
 
 help: ## this text
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,12 @@ bench-modules: packages $(INSTALLED) ## seconds of each module beside the same c
 
 failover-check: packages $(INSTALLED) ## a power failure and a cut cable under five guests; figures (root)
 	@$(VENV)/bin/python -m tests.e2e.failover_check
+
+migration-check: packages $(INSTALLED) ## a busy guest moves while it runs; how long it stood still (root)
+	@$(VENV)/bin/python -m tests.e2e.migration_check
+
+soak: packages $(INSTALLED) ## a busy lab for two hours, or make soak MINUTES=20: what grows (root)
+	@$(VENV)/bin/python -m tests.soak --minutes "$(or $(MINUTES),120)"
 
 bench-observer: ## what the observer costs, with the lab of `make up` (root; 6 minutes)
 	@PYTHONPATH=collection:. $(VENV)/bin/python -m tests.benchmarks.observer

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import POOL, Service
+from tests.e2e.conftest import MIB, POOL, Service
+from tests.e2e.guest_load import GuestClock, begin_load, known_content_is_whole
+from tests.e2e.test_console import open_channel, wait_for_serial, websocket
+from tests.lab.network import slow_port
 from tests.nano_client import ApiError
 
 pytestmark = pytest.mark.lab
@@ -97,3 +100,34 @@ def test_a_cell_is_emptied_and_comes_back(service: Service, image: str) -> None:
     client.call("DELETE", f"/instances/{ids[0]}", {"force": True})
     for guest_id in ids:
         client.call("DELETE", f"/guests/{guest_id}")
+
+
+@pytest.mark.heavy
+@pytest.mark.usefixtures("clean_cells")
+def test_a_canceled_migration_harms_nobody(service: Service, image: str) -> None:
+    client = service.with_token("cancels")
+    order = service.order("stays", from_image=image, memory=256 * MIB, auto_start=True)
+    guest_id, _job = client.create_guest(order)
+    source = client.wait_for_guest(guest_id, 400)["cell"]
+    target = next(cell for cell in service.lab.cells if cell.name != source)
+    wait_for_serial(client, guest_id, "guest-ready")
+    clock = GuestClock(service.lab.network.guest_lan_host_address)
+    with websocket(service, open_channel(client, guest_id, type="serial")["id"]) as console:
+        begin_load(console, clock, ballast_mib=64)
+    body = {"source_pool": POOL, "source_cell": source, "instances": [guest_id]}
+    # So slow that it cannot end: the guest writes faster.
+    with slow_port(target.management_port, 10):
+        job_id = client.call("POST", "/migrations/", body).data["id"]
+        while not (seen := client.get(f"/migrations/{job_id}"))["progress"]:
+            time.sleep(0.2)
+        assert not seen["finished"], seen
+        client.call("DELETE", f"/jobs/{job_id}")
+        assert client.wait_for_job(job_id)["state"] == "canceled"
+    assert states(service, guest_id) == {source: "running", target.name: ""}
+    ticks = len(clock.ticks)
+    channel = open_channel(client, guest_id, type="serial", force=True)
+    with websocket(service, channel["id"]) as console:
+        assert known_content_is_whole(console)
+    assert len(clock.ticks) > ticks
+    clock.close()
+    client.call("DELETE", f"/guests/{guest_id}", {"force": True})

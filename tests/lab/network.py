@@ -8,6 +8,8 @@ that both are found and removed without any record of them.
 import ipaddress
 import json
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -236,3 +238,15 @@ def port_is_up(port: str) -> bool:
     link = links().get(port)
     flags = link.get("flags", []) if link else []
     return isinstance(flags, list) and "UP" in flags
+
+
+@contextmanager
+def slow_port(port: str, mbit_per_second: int) -> Iterator[None]:
+    """What this machine sends into a cell's link is slow for as long as the block runs."""
+    limit = ["htb", "rate", f"{mbit_per_second}mbit"]
+    run(["tc", "qdisc", "replace", "dev", port, "root", "handle", "1:", "htb", "default", "1"])
+    try:
+        run(["tc", "class", "replace", "dev", port, "parent", "1:", "classid", "1:1", *limit])
+        yield
+    finally:
+        run(["tc", "qdisc", "del", "dev", port, "root"])

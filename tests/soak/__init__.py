@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A busy lab for hours: does anything grow that should not?"""
