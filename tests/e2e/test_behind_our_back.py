@@ -50,7 +50,9 @@ def drift(client: NanoClient, guest_id: str) -> dict[str, tuple[Any, Any]]:
     """Field → (wanted, found) of a guest; ``missing`` is one of them."""
     for each in client.get("/drift/"):
         if each["guest"] == guest_id:
-            fields = {part["field"]: (part["wanted"], part["found"]) for part in each["fields"]}
+            fields = {
+                part["field"]: (part.get("wanted"), part.get("found")) for part in each["fields"]
+            }
             return {**fields, "missing": (False, True)} if each["missing"] else fields
     return {}
 
