@@ -26,7 +26,7 @@ from .libvirt_domain import Domain
 from .libvirt_host import LibvirtHost
 from .libvirt_storage import Pool, Volume
 from .object_lock import object_lock
-from .pool_space import check_space, refresh_patiently, usable_pool
+from .pool_space import check_space, usable_pool
 from .qemu_img import QemuImg
 from .snapshot_tree import is_frozen
 
@@ -222,7 +222,7 @@ def _rewrite(
             )
         os.rename(new, rewrite.path)
     _sync_directory(os.path.dirname(rewrite.path))
-    refresh_patiently(rewrite.pool, wait_seconds)
+    rewrite.pool.refresh(wait_seconds)
     if rewrite.image is not None:
         _write_down_image(host, domain, rewrite, request)
     disk_record.remember(rewrite.volume.name, rewrite.path, _made(request))

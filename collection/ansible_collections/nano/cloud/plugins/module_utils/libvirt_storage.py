@@ -141,12 +141,12 @@ class Pool:
         with translated(f"remove pool {self.name}"):
             self._handle.undefine()
 
-    def refresh(self) -> None:
+    def refresh(self, wait_seconds: float = _REFRESH_WAIT_SECONDS) -> None:
         """Have libvirt look for volumes that came or went behind its back.
 
-        :raises Busy: a volume is being made in the pool, for longer than is waited for
+        :raises Busy: a volume is being made in the pool, for longer than ``wait_seconds``
         """
-        deadline = time.monotonic() + _REFRESH_WAIT_SECONDS
+        deadline = time.monotonic() + wait_seconds
         while True:
             try:
                 with translated(f"refresh pool {self.name}"):

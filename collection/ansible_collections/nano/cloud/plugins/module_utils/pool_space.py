@@ -5,17 +5,14 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from typing import List, Optional, Tuple
 
 from . import pool_xml
-from .errors import CloudError, Conflict, NoSpace, NotFound
+from .errors import Conflict, NoSpace, NotFound
 from .libvirt_host import LibvirtHost
 from .libvirt_storage import Pool
 
 _ANSWER_SECONDS = 5.0
-
-_POLL_SECONDS = 0.2
 
 
 def usable_pool(host: LibvirtHost, name: str) -> Pool:
@@ -73,19 +70,3 @@ def check_space(host: LibvirtHost, pool: Pool, needed_bytes: int) -> None:
             needed_bytes=needed_bytes,
             available_bytes=available,
         )
-
-
-def refresh_patiently(pool: Pool, wait_seconds: float) -> None:
-    """Have libvirt look at the pool's files again; it refuses while it makes or fills one.
-
-    :raises CloudError: the pool stayed busy.
-    """
-    deadline = time.monotonic() + wait_seconds
-    while True:
-        try:
-            pool.refresh()
-            return
-        except CloudError:
-            if time.monotonic() >= deadline:
-                raise
-        time.sleep(_POLL_SECONDS)

@@ -24,7 +24,7 @@ from .guest_volumes import delete_volume
 from .libvirt_domain import Domain
 from .libvirt_host import LibvirtHost
 from .libvirt_storage import Pool, Volume
-from .pool_space import refresh_patiently, usable_pool
+from .pool_space import usable_pool
 from .qemu_img import LayerInfo, QemuImg
 from .snapshot_tree import (
     CREATING,
@@ -159,7 +159,7 @@ class SnapshotGuest:
         :raises CloudError: a pool stayed busy.
         """
         for name in dict.fromkeys(each.pool for each in disk_layers(self.spec)):
-            refresh_patiently(usable_pool(self.host, name), self.wait_seconds)
+            usable_pool(self.host, name).refresh(self.wait_seconds)
 
     def sync_layers(self) -> None:
         """Have all layers on the disk, before files go that they were laid over."""
