@@ -196,4 +196,4 @@ def _deleted_elsewhere(session: Session, cell: str) -> list[str]:
     """Guests that were taken over from a cell and are no more: it may still have a definition."""
     takeovers = select(Job).where(Job.operation == "cell_failover", Job.subject_id == cell)
     taken = {each["id"] for job in session.scalars(takeovers) for each in job.parameters["guests"]}
-    return sorted(taken - set(session.scalars(select(Guest.id))))
+    return sorted(taken - set(session.scalars(select(Guest.id).where(Guest.id.in_(taken)))))
