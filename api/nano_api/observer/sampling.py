@@ -163,6 +163,7 @@ class Sampler:
     def _guest(self, name: str, found: GuestStatistics, at: float, asked: int) -> GuestFigures:
         last = self._last.get(name)
         if last is None:
+            # A guest that has just started is not to wait for its first figures.
             self._asked_at = dict.fromkeys(_SECONDS_APART, -math.inf)
             known = _Last.first(at, found, asked)
         else:
