@@ -55,13 +55,25 @@ class GuestClock:
         """Listen no more."""
         self._listener.close()
 
+    def wait_for_tick(self, after: float, timeout_seconds: float = 90) -> None:
+        """Wait until the guest is heard of after this moment.
+
+        :raises TimeoutError: it was not
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while self.ticks[-1][0] <= after:
+            if time.monotonic() > deadline:
+                silent = time.monotonic() - self.ticks[-1][0]
+                raise TimeoutError(f"nothing was heard of the guest for {silent:.0f} s")
+            time.sleep(0.1)
+
     def stood_still(self, begun: float, ended: float, margin_seconds: float = 5) -> float:
         """Seconds that the guest stood still between two moments of this machine's clock.
 
         The least difference of some seconds before and after counts: ticks come late, never early.
         """
         before = [now - its for now, its in self.ticks if begun - margin_seconds < now < begun]
-        after = [now - its for now, its in self.ticks if ended < now < ended + margin_seconds]
+        after = [now - its for now, its in self.ticks if ended < now]
         return min(after) - min(before)
 
     def longest_silence(self, begun: float, ended: float) -> float:

@@ -62,6 +62,7 @@ def migrate(service: Service, guest_id: str, clock: GuestClock, cancel_at: int =
             client.call("DELETE", f"/jobs/{job_id}")
         time.sleep(0.1)
     ended = time.monotonic()
+    clock.wait_for_tick(ended)
     time.sleep(5)
     return Move(
         ended - begun,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any, ContextManager, Dict, Optional, Tuple
+from typing import Any, ContextManager, Dict, Mapping, Optional, Tuple
 
 from .constants import DOMAIN_STATES
 from .errors import Busy, CloudError, HypervisorError, Unsupported
@@ -190,10 +190,18 @@ class Domain:
         """How far a migration or another long job of libvirt's is; None when there is none."""
         with translated(f"read the progress of guest {self.name}"):
             found = self._handle.jobStats(0)
-        if not found.get("type"):
-            return None
-        total = int(found.get("data_total", 0))
-        return int(found.get("data_processed", 0)) * 100 // total if total else 0
+            memory_bytes = int(self._handle.maxMemory()) * 1024
+        return percent_done(found, memory_bytes) if found.get("type") else None
+
+    def memory_passes(self) -> int:
+        """How often a migration has been through the guest's memory."""
+        with translated(f"read the progress of guest {self.name}"):
+            return int(self._handle.jobStats(0).get("memory_iteration", 0))
+
+    def allow_pause(self, milliseconds: int) -> None:
+        """For how long the guest may stand still at the end of the migration that goes on."""
+        with translated(f"let guest {self.name} stand still for longer"):
+            self._handle.migrateSetMaxDowntime(milliseconds, 0)
 
     def wait_for_job(self, seconds: float) -> None:
         """Wait until a long job of libvirt's has ended.
@@ -313,3 +321,17 @@ class Domain:
 
     def _translated(self, action: str) -> ContextManager[None]:
         return translated(f"{action} of guest {self.name}")
+
+
+def percent_done(job_figures: Mapping[str, Any], memory_bytes: int) -> int:
+    """How far a job is, of libvirt's own figures.
+
+    By what is left: what has been sent is too much when a guest writes meanwhile, and too little
+    when its pages are empty. While disks are copied libvirt does not count the memory, whose turn
+    comes afterwards.
+    """
+    memory_total = int(job_figures.get("memory_total", 0))
+    memory_left = int(job_figures.get("memory_remaining", 0)) if memory_total else memory_bytes
+    total = int(job_figures.get("disk_total", 0)) + (memory_total or memory_bytes)
+    left = int(job_figures.get("disk_remaining", 0)) + memory_left
+    return max(0, total - left) * 100 // total if total else 0

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nano.cloud.plugins.module_utils import detached_run
+from ansible_collections.nano.cloud.plugins.module_utils import detached_run, migration_run
 from ansible_collections.nano.cloud.plugins.module_utils.detached_run import DetachedRun
 from ansible_collections.nano.cloud.plugins.module_utils.errors import Conflict, InvalidInput
+from ansible_collections.nano.cloud.plugins.module_utils.libvirt_domain import percent_done
 from ansible_collections.nano.cloud.plugins.module_utils.migration_spec import migrate_request
 
 OPTIONS: dict[str, Any] = {
@@ -115,3 +116,31 @@ def test_a_killed_run_is_told_from_a_failed_one(run: DetachedRun) -> None:
     killed = run.wait(10)
     assert killed is not None
     assert (killed.state, killed.facts) == ("killed", {"plan": 1})
+
+
+@pytest.mark.parametrize(
+    ("passes", "milliseconds"),
+    [(0, 300), (3, 300), (4, 600), (6, 2400), (8, 9600), (9, 10_000), (5000, 10_000)],
+)
+def test_an_emulated_guest_may_stand_still_for_longer_with_each_pass(
+    passes: int, milliseconds: int
+) -> None:
+    assert migration_run._pause_milliseconds(passes) == milliseconds
+
+
+@pytest.mark.parametrize(
+    ("figures", "percent"),
+    [
+        ({"disk_total": 256, "disk_remaining": 256}, 0),
+        ({"disk_total": 262, "disk_remaining": 4}, 33),  # all of the memory is still to come
+        (
+            {"disk_total": 264, "disk_remaining": 4, "memory_total": 512, "memory_remaining": 256},
+            66,
+        ),
+        ({"memory_total": 512, "memory_remaining": 384}, 25),
+        ({"memory_total": 512, "memory_remaining": 0}, 100),
+        ({"disk_total": 100, "disk_remaining": 200, "memory_total": 1, "memory_remaining": 1}, 0),
+    ],
+)
+def test_percent_is_of_disks_and_memory_together(figures: dict[str, int], percent: int) -> None:
+    assert percent_done(figures, 512) == percent
