@@ -44,6 +44,7 @@ def _has_lease(cell: Cell) -> bool:
 
 def remove_pool(client: NanoClient, cells: list[str]) -> None:
     """Take the cells, the pool and its storage away again."""
+    wait_for("the end of the cells' jobs", lambda: not _jobs_of(client, cells), 180)
     for guest in client.get(f"/guest_search/?pool={POOL}"):
         client.call("DELETE", f"/guests/{guest['id']}", {"force": True})
     for name in cells:
@@ -155,10 +156,14 @@ def _is_clean(client: NanoClient, lab: Lab, cell: str, guest_ids: set[str]) -> b
     found = lab.cell(cell).run(look, check=False)
     if found.returncode != 0 or any(each in found.stdout for each in guest_ids):
         return False
+    return bool(_cell(client, cell)["alive"]) and not _jobs_of(client, [cell])
+
+
+def _jobs_of(client: NanoClient, cells: list[str]) -> list[dict[str, Any]]:
+    """What is still done to these cells."""
     jobs = client.get("/jobs/?limit=20")
-    return bool(_cell(client, cell)["alive"]) and not any(
-        job["subject"]["id"] == cell and job["state"] in ("queued", "running") for job in jobs
-    )
+    going_on = [job for job in jobs if job["state"] in ("queued", "running")]
+    return [job for job in going_on if job["subject"]["id"] in cells]
 
 
 def _cell(client: NanoClient, name: str) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def shared_pool(site: Site, other_site: Site, shared_storage: SharedStorage) -> 
     yield POOL
     for each in (site, other_site):
         assert each.run("storage_pool", name=POOL, state="absent").get("changed")
-        assert each.shell(f"grep {DIRECTORY} /proc/mounts || true; ls -d {DIRECTORY} || true") == ""
+        left = f"grep {DIRECTORY} /proc/mounts; ls -alR {DIRECTORY} 2> /dev/null"
+        assert each.shell(f"{left} || true") == ""
 
 
 def test_pools_of_servers(site: Site, shared_pool: str, shared_storage: SharedStorage) -> None:
