@@ -8,7 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import PASSWORD, POOL, USER, Service
-from tests.e2e.failover_scene import fencing, lose_a_cell, make_guests, make_pool, remove_pool
+from tests.e2e.failover_scene import (
+    change_membership,
+    fencing,
+    lose_a_cell,
+    make_guests,
+    make_pool,
+    remove_pool,
+)
 from tests.lab.cell import Cell
 from tests.lab.shared_storage import SharedStorage
 
@@ -21,13 +28,13 @@ CELLS = ["cell1", "cell2"]
 def guarded(service: Service, shared_storage: SharedStorage) -> Iterator[Service]:
     """Both cells leave the tests' pool for one with failover."""
     for name in CELLS:
-        service.client.call("DELETE", f"/compute_pool_cells/{POOL}/{name}")
+        change_membership(service.client, "DELETE", POOL, name)
     make_pool(service.client, service.lab, shared_storage, CELLS)
     yield service
     service.client.login(USER, PASSWORD)
     remove_pool(service.client, CELLS)
     for name in CELLS:
-        service.client.call("POST", f"/compute_pool_cells/{POOL}/{name}")
+        change_membership(service.client, "POST", POOL, name)
     service.client.wait_for_live_cells(set(CELLS))
 
 

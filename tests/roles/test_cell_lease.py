@@ -108,6 +108,19 @@ def test_storage_that_is_not_mounted_renews_nothing(
     assert not keeper.lease.held
 
 
+def test_nothing_is_written_where_the_storage_was(
+    lease: Any, keeper: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = importlib.import_module("copies").Copies(keeper.configuration)
+    monkeypatch.setattr(lease.os.path, "ismount", lambda _path: False)
+    keeper.lease.set(lease.clock() + 15)  # the storage went away a moment ago
+    with pytest.raises(OSError, match="nothing is mounted"):
+        copies.update()
+    keeper.leave()
+    assert list(Path(keeper.configuration.path).iterdir()) == []
+    assert not keeper.lease.held
+
+
 def test_an_end_with_guests_says_that_nobody_watches(lease: Any, keeper: Any) -> None:
     grant(lease, keeper, True, 1)
     keeper.renew()

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
-from lease import Configuration, replace_file, uses_pool
+from lease import Configuration, check_mounted, replace_file, uses_pool
 
 LIBVIRT_DIRECTORY = Path("/etc/libvirt")
 TPM_DIRECTORY = Path("/var/lib/libvirt/swtpm")
@@ -25,7 +25,11 @@ class Copies:
         self._seen: dict[str, float] = {}
 
     def update(self) -> None:
-        """Copy what changed, drop what is gone."""
+        """Copy what changed, drop what is gone.
+
+        A lease lasts for some seconds after the storage was taken away.
+        """
+        check_mounted(self._configuration.path)
         (self._target / "filters").mkdir(parents=True, exist_ok=True, mode=0o700)
         wanted = set()
         for file in sorted((LIBVIRT_DIRECTORY / "qemu").glob("*.xml")):

@@ -81,6 +81,12 @@ def replace_file(path: Path, data: bytes) -> None:
     os.replace(str(draft), str(path))
 
 
+def check_mounted(path: str) -> None:
+    """:raises OSError: it is not, and what is written there would stay on this host, unseen"""
+    if not os.path.ismount(path):
+        raise OSError(f"nothing is mounted at {path}")
+
+
 def writers(path: str) -> list[int]:
     """Processes that have a file below ``path`` open for writing, the lease's own apart.
 
@@ -192,8 +198,7 @@ class Keeper:
         newer beat afterwards knows that no later round has read the grant as given.
         """
         begun = clock()
-        if not os.path.ismount(self.configuration.path):
-            raise OSError(f"nothing is mounted at {self.configuration.path}")
+        check_mounted(self.configuration.path)
         self._leases.mkdir(parents=True, exist_ok=True, mode=0o700)
         grant = read_block(self._leases / f"{self.configuration.cell}.grant")
         self._beat("running" if grant.get("granted") else self._state(), grant.get("epoch", 0))
@@ -244,11 +249,11 @@ class Keeper:
 
     def leave(self) -> None:
         """The service ends. Nobody may count on the lease's end while guests run unwatched."""
-        if writers(self.configuration.path):
-            self._beat("off", 0)
-        else:
+        unused = not writers(self.configuration.path)
+        if unused:
             self.lease.set(0)
-            self._beat("stopped", 0)
+        if os.path.ismount(self.configuration.path):
+            self._beat("stopped" if unused else "off", 0)
 
 
 def say(text: str) -> None:
