@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 from typing import Dict, List, Tuple
@@ -16,6 +17,16 @@ _ANSWER_SECONDS = 5.0
 # NFS: the server itself, or the port mapper of its older versions.
 _PORTS: Dict[str, Tuple[int, ...]] = {"nfs": (2049, 111), "glusterfs": (24007,)}
 _NAMES = {"nfs": "NFS", "glusterfs": "GlusterFS"}
+
+
+def is_mounted(host: LibvirtHost, spec: PoolSpec) -> bool:
+    """Whether what a server exports is where the pool is; libvirt itself looks at its start only.
+
+    Others have nothing to mount; from afar only libvirt's own word is to be had.
+    """
+    if spec.type not in NETWORK_TYPES or not host.is_local_hypervisor:
+        return True
+    return os.path.ismount(spec.path)
 
 
 def start_pool(host: LibvirtHost, pool: Pool, spec: PoolSpec) -> None:

@@ -15,7 +15,7 @@ from .libvirt_host import LibvirtHost
 from .libvirt_storage import Pool
 from .object_lock import object_lock
 from .pool_directory import ownership, set_ownership, wanted_ownership
-from .pool_server import start_pool
+from .pool_server import is_mounted, start_pool
 from .pool_space import pool_sizes
 from .pool_spec import NETWORK_TYPES, PoolRequest, PoolSpec, new_spec
 
@@ -33,8 +33,10 @@ class PoolOutcome:
 
 def read_pool(host: LibvirtHost, pool: Pool) -> Dict[str, Any]:
     """A pool as plain values; sizes in bytes."""
-    spec, info = pool_xml.parse(pool.xml()), pool.info()
-    capacity, available = pool_sizes(host, pool) if info.state == "active" else (0, 0)
+    spec, state = pool_xml.parse(pool.xml()), pool.info().state
+    if state == "active" and not is_mounted(host, spec):
+        state = "inaccessible"  # libvirt's word; what it sees there is this host's own directory
+    capacity, available = pool_sizes(host, pool) if state == "active" else (0, 0)
     return {
         "name": spec.name,
         "type": spec.type,
@@ -44,7 +46,7 @@ def read_pool(host: LibvirtHost, pool: Pool) -> Dict[str, Any]:
         "mount_options": list(spec.mount_options),
         "monitors": list(spec.monitors),
         "shared": pool_xml.is_shared(pool.xml()),
-        "state": info.state,
+        "state": state,
         "autostart": pool.autostart(),
         "capacity_bytes": capacity,
         "allocation_bytes": capacity - available,
@@ -71,7 +73,7 @@ def ensure_pool_present(
         owned = wanted_ownership(request)
         if owned and not host.is_local_hypervisor:
             raise Unsupported("mode, owner and group need libvirt of the host itself", field="mode")
-        before = {} if pool is None else _comparable(pool, wanted, owned)
+        before = {} if pool is None else _comparable(host, pool, wanted, owned)
         after = {
             **_definition(wanted),
             "autostart": request.autostart,
@@ -135,8 +137,14 @@ def _definition(spec: PoolSpec) -> Dict[str, Any]:
     return {name: value for name, value in shown.items() if value or name in kept}
 
 
-def _comparable(pool: Pool, wanted: PoolSpec, owned: Dict[str, Any]) -> Dict[str, Any]:
-    active = pool.is_active()
+def _is_usable(host: LibvirtHost, pool: Pool, spec: PoolSpec) -> bool:
+    return pool.is_active() and is_mounted(host, spec)
+
+
+def _comparable(
+    host: LibvirtHost, pool: Pool, wanted: PoolSpec, owned: Dict[str, Any]
+) -> Dict[str, Any]:
+    active = _is_usable(host, pool, wanted)
     # Under what is not mounted stands another directory than the one that is meant.
     looked = ownership(wanted.path) if owned and (active or wanted.type == "dir") else {}
     return {
@@ -170,7 +178,9 @@ def _change(host: LibvirtHost, pool: Pool, wanted: PoolSpec) -> Pool:
 
 
 def _bring_to(host: LibvirtHost, pool: Pool, wanted: PoolSpec, request: PoolRequest) -> None:
-    if request.active and not pool.is_active():
+    if request.active and not _is_usable(host, pool, wanted):
+        if pool.is_active():
+            pool.stop()
         start_pool(host, pool, wanted)
     if not request.active and pool.is_active():
         pool.stop()
@@ -204,7 +214,7 @@ def ensure_pool_absent(
         if not force:
             _check_unused(host, pool)
         spec = pool_xml.parse(pool.inactive_xml())
-        differences = Differences(_comparable(pool, spec, {}), {})
+        differences = Differences(_comparable(host, pool, spec, {}), {})
         if not check_mode:
             if pool.is_active():
                 pool.stop()

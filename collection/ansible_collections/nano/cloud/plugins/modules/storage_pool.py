@@ -165,7 +165,10 @@ pool:
       description: Whether other hosts can see the same volumes.
       type: bool
     state:
-      description: V(active) or V(inactive), or what else libvirt says.
+      description:
+        - V(active), V(inactive), V(inaccessible) when what a server exports is no longer mounted,
+          or what else libvirt says.
+        - O(state=present) mounts it again.
       type: str
     autostart:
       description: Whether it starts with the host.

@@ -71,6 +71,18 @@ def test_pools_of_servers(site: Site, shared_pool: str, shared_storage: SharedSt
     assert site.shell(f"stat -c '%a %U %G' {DIRECTORY}") == "711 root libvirt"
 
 
+def test_a_mount_that_somebody_took_away_comes_back(
+    site: Site, shared_pool: str, shared_storage: SharedStorage
+) -> None:
+    site.shell(f"umount {DIRECTORY}")
+    found = site.run("storage_pool_info", name=shared_pool)["pools"][0]
+    assert (found["state"], found["capacity_bytes"]) == ("inaccessible", 0)
+    again = site.check_then_real_then_again("storage_pool", **pool(shared_storage))
+    assert again["pool"]["state"] == "active"
+    mounted = site.shell(f"grep {DIRECTORY} /proc/mounts")
+    assert mounted.startswith(f"{shared_storage.host}:{shared_storage.source} ")
+
+
 def test_servers_that_do_not_answer_are_named(site: Site, shared_storage: SharedStorage) -> None:
     nowhere = {"name": "p2", "type": "glusterfs", "host": "192.0.2.9", "source": "guests"}
     silent = site.run("storage_pool", **nowhere)
