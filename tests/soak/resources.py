@@ -17,6 +17,8 @@ from tests.lab.lab import Lab
 _MIB = 1 << 20
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MEMORY, DESCRIPTORS, THREADS = "API: memory, MiB", "API: file descriptors", "API: threads"
+#: Their pool keeps up to twenty connections, so they grow until then.
+DATABASE = "API: the database's descriptors"
 SSH, CHILDREN = "API: ssh processes", "API: other processes"
 
 
@@ -29,7 +31,8 @@ def resources(api_pid: int, data: Path, lab: Lab) -> dict[str, float]:
     ssh |= {pid for pid in process_ids() if _name(pid) == "ssh" and _names(pid, data)}
     found = {
         MEMORY: _memory_mib([api_pid]),
-        DESCRIPTORS: _descriptors([api_pid]),
+        DESCRIPTORS: _descriptors([api_pid]) - _descriptors([api_pid], data / "nano.db"),
+        DATABASE: _descriptors([api_pid], data / "nano.db"),
         THREADS: _threads(api_pid),
         SSH: len(ssh),
         CHILDREN: len([name for name in names.values() if name not in ("ssh", "")]),
@@ -81,12 +84,21 @@ def _memory_mib(pids: Iterable[int]) -> float:
     return pages * _PAGE_BYTES / _MIB
 
 
-def _descriptors(pids: Iterable[int]) -> int:
+def _descriptors(pids: Iterable[int], of: Path | None = None) -> int:
+    """``of``: only those of files whose names begin with it."""
     count = 0
     for pid in pids:
-        with suppress(OSError):
-            count += len(os.listdir(f"/proc/{pid}/fd"))
+        for number in _numbers(pid):
+            with suppress(OSError):  # closed meanwhile
+                name = "" if of is None else os.readlink(f"/proc/{pid}/fd/{number}")
+                count += of is None or name.startswith(str(of))
     return count
+
+
+def _numbers(pid: int) -> list[str]:
+    with suppress(OSError):  # it has ended
+        return os.listdir(f"/proc/{pid}/fd")
+    return []
 
 
 def _threads(pid: int) -> int:
