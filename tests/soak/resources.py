@@ -29,10 +29,11 @@ def resources(api_pid: int, data: Path, lab: Lab) -> dict[str, float]:
     # Shared connections of Ansible leave the API's family; their sockets are in its folder.
     ssh = {pid for pid, name in names.items() if name == "ssh"}
     ssh |= {pid for pid in process_ids() if _name(pid) == "ssh" and _names(pid, data)}
+    database = _descriptors([api_pid], data / "nano.db")
     found = {
         MEMORY: _memory_mib([api_pid]),
-        DESCRIPTORS: _descriptors([api_pid]) - _descriptors([api_pid], data / "nano.db"),
-        DATABASE: _descriptors([api_pid], data / "nano.db"),
+        DESCRIPTORS: _descriptors([api_pid]) - database,
+        DATABASE: database,
         THREADS: _threads(api_pid),
         SSH: len(ssh),
         CHILDREN: len([name for name in names.values() if name not in ("ssh", "")]),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.lab import Lab
-from tests.soak.resources import DESCRIPTORS, MEMORY, THREADS, Trend, resources
+from tests.soak.resources import DATABASE, DESCRIPTORS, MEMORY, THREADS, Trend, resources
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,6 @@ def test_what_a_process_holds_is_seen(tmp_path: Path) -> None:
     assert before[THREADS] >= 1
     with (tmp_path / "one").open("w"), (tmp_path / "two").open("w"):
         assert resources(os.getpid(), tmp_path, lab)[DESCRIPTORS] == before[DESCRIPTORS] + 2
+    with (tmp_path / "nano.db").open("w"), (tmp_path / "nano.db-wal").open("w"):
+        found = resources(os.getpid(), tmp_path, lab)
+    assert (found[DESCRIPTORS], found[DATABASE]) == (before[DESCRIPTORS], 2)
