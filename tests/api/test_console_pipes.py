@@ -6,6 +6,7 @@ The cell is this machine, and a socket on its loopback stands where a guest's di
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 import threading
@@ -17,11 +18,16 @@ from typing import Any
 
 import httpx
 import pytest
+import uvloop
+from fastapi import WebSocket
+from starlette.websockets import WebSocketState
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from nano_api.cells.tables import Cell
 from nano_api.cloud import Cloud
+from nano_api.consoles.pipe import Ending, Pipe
+from nano_api.consoles.streams import Stream
 from nano_api.guests.tables import Guest
 from nano_api.main import create_app
 from nano_api.settings import Settings
@@ -113,6 +119,32 @@ def test_bytes_go_both_ways_until_the_display_ends(consoles: Consoles) -> None:
         1000,
         "the guest closed its console",
     )
+
+
+def test_what_is_sent_to_a_closed_console_ends_nothing_by_itself() -> None:
+    async def scene() -> Ending:
+        server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.transport.abort()
+        # ssh tells a moment later why.
+        complaint = asyncio.create_task(asyncio.sleep(0.2, b"it went away"))
+        sent: asyncio.Queue[Any] = asyncio.Queue()
+        sent.put_nowait({"type": "websocket.receive", "bytes": b"a key"})
+        browser = WebSocket({"type": "websocket"}, sent.get, sent.put)
+        browser.client_state = WebSocketState.CONNECTED
+        pipe = Pipe(browser, Stream(reader, writer, lambda: None, complaint), binary=True)
+
+        async def allowed() -> None:
+            pass
+
+        ending = await pipe.run(idle_seconds=20, check_allowed=allowed)
+        server.close()
+        return ending
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        ending = runner.run(scene())
+    assert ending == Ending(1011, "the console cannot be reached: it went away")
 
 
 def test_a_display_that_is_killed_is_an_end_like_others(consoles: Consoles) -> None:

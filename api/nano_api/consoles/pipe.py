@@ -106,10 +106,16 @@ class Pipe:
             self._note_use()
             data = message.get("bytes")
             try:
-                self._stream.writer.write(message["text"].encode() if data is None else data)
-                await self._stream.writer.drain()
+                await self._write(message["text"].encode() if data is None else data)
             except ConnectionError:
                 await asyncio.Event().wait()  # the other way tells how it ended
+
+    async def _write(self, data: bytes) -> None:
+        writer = self._stream.writer
+        if writer.is_closing():  # uvloop's streams raise a RuntimeError then
+            raise ConnectionResetError("the console is closed")
+        writer.write(data)
+        await writer.drain()
 
     async def _watch_use(self, idle_seconds: float) -> Ending:
         while (left := self._used + idle_seconds - time.monotonic()) > 0:
