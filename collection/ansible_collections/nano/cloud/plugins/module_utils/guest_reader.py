@@ -33,13 +33,15 @@ class VolumeCatalog:
         self._listed: Dict[str, Dict[str, Volume]] = {}
 
     def find(self, disk: GuestDisk) -> Optional[Volume]:
-        """The volume of a disk that names one; None when it or its pool is missing."""
+        """The volume of a disk that names one; None when it or its pool is not there now."""
         if not disk.volume:
             return None
         if self._bulk:
             return self._list(disk.pool).get(disk.volume)
         pool = self._host.find_pool(disk.pool)
-        return None if pool is None else pool.find_volume(disk.volume)
+        if pool is None or not pool.is_active():
+            return None
+        return pool.find_volume(disk.volume)
 
     def _list(self, pool_name: str) -> Dict[str, Volume]:
         if pool_name not in self._listed:

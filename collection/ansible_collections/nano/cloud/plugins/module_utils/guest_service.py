@@ -22,6 +22,7 @@ from .guest_volumes import delete_volume, volumes_of
 from .libvirt_domain import Domain
 from .libvirt_host import LibvirtHost
 from .object_lock import object_lock
+from .pool_space import check_usable
 
 _VOLATILE = ("state", "restart_required", "incomplete", "medium")
 
@@ -187,7 +188,7 @@ def ensure_absent(
 ) -> GuestOutcome:
     """Remove the guest and its volumes; what an interrupted run left under its id as well.
 
-    :raises Conflict: it runs and ``force`` is false.
+    :raises Conflict: it runs and ``force`` is false, or a pool with disks of its is not there now.
     """
     guest_id = request.id or _id_of(host, request.name)
     if guest_id is None:
@@ -202,6 +203,8 @@ def ensure_absent(
                 f"guest {domain.name} is {domain.state()}: stop it first, or set force",
                 guest=domain.name,
             )
+        if domain is not None:
+            _check_disks_can_go(host, domain)
         if not check_mode:
             _remove(host, guest_id, domain, lock_timeout_seconds)
     return GuestOutcome(Differences(before, {}), None)
@@ -213,6 +216,18 @@ def _what_is_there(host: LibvirtHost, guest_id: str, domain: Optional[Domain]) -
         return _comparable(read_guest(domain, VolumeCatalog(host)), spec)
     volumes = [volume.name for _pool, volume in volumes_of(host, guest_id, defined_here=False)]
     return {"id": guest_id, "volumes": sorted(volumes)} if volumes else {}
+
+
+def _check_disks_can_go(host: LibvirtHost, domain: Domain) -> None:
+    """Volumes in a pool that is not there now would stay behind, and belong to nobody.
+
+    A pool that does not exist any more holds up nothing.
+    """
+    spec = domain_xml.parse(domain.inactive_xml(secure=False))
+    for name in dict.fromkeys(disk.pool for disk in spec.disks if disk.volume):
+        pool = host.find_pool(name)
+        if pool is not None:
+            check_usable(host, pool)
 
 
 def _remove(

@@ -11,10 +11,14 @@ from . import pool_xml
 from .constants import SHARED_STATE_DIRECTORY
 from .libvirt_host import LibvirtHost
 from .object_lock import object_lock
+from .pool_space import check_usable
 
 
 def shared_state_directory(host: LibvirtHost, pool_name: str) -> Optional[str]:
-    """Where on a shared pool its hosts tell each other what they do; None: a pool of this host."""
+    """Where on a shared pool its hosts tell each other what they do; None: a pool of this host.
+
+    :raises Conflict: nothing is mounted there: a lock in the directory beneath would lock nobody.
+    """
     pool = host.find_pool(pool_name)
     if pool is None or not host.is_local_hypervisor or not pool.is_active():
         return None
@@ -22,6 +26,7 @@ def shared_state_directory(host: LibvirtHost, pool_name: str) -> Optional[str]:
     path = pool_xml.parse(xml).path
     if not pool_xml.is_shared(xml) or not path:
         return None
+    check_usable(host, pool)
     return os.path.join(path, SHARED_STATE_DIRECTORY)
 
 

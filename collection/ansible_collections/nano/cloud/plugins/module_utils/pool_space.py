@@ -11,6 +11,7 @@ from . import pool_xml
 from .errors import Conflict, NoSpace, NotFound
 from .libvirt_host import LibvirtHost
 from .libvirt_storage import Pool
+from .pool_server import is_mounted
 
 _ANSWER_SECONDS = 5.0
 
@@ -19,16 +20,32 @@ def usable_pool(host: LibvirtHost, name: str) -> Pool:
     """A pool that volumes can be made in; of a shared one, what is in it now.
 
     :raises NotFound: there is none of that name.
-    :raises Conflict: it is not active.
+    :raises Conflict: it is not active, or nothing is mounted where it is.
     """
     pool = host.find_pool(name)
     if pool is None:
         raise NotFound(f"storage pool {name} does not exist on this host", pool=name)
-    if not pool.is_active():
-        raise Conflict(f"storage pool {name} is not active: start it first", pool=name)
+    check_usable(host, pool)
     if pool_xml.is_shared(pool.xml()):
         pool.refresh()
     return pool
+
+
+def check_usable(host: LibvirtHost, pool: Pool) -> None:
+    """Refuse a pool whose volumes are not there now.
+
+    :raises Conflict: it is not active, or nothing is mounted where it is.
+    """
+    name = pool.name
+    if not pool.is_active():
+        raise Conflict(f"storage pool {name} is not active: start it first", pool=name)
+    spec = pool_xml.parse(pool.xml())
+    if not is_mounted(host, spec):
+        raise Conflict(
+            f"storage pool {name} is active but {spec.host}:{spec.source} is not mounted at "
+            f"{spec.path}: storage_pool with state present mounts it again",
+            pool=name,
+        )
 
 
 def pool_sizes(host: LibvirtHost, pool: Pool) -> Tuple[int, int]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,15 +73,30 @@ def test_pools_of_servers(site: Site, shared_pool: str, shared_storage: SharedSt
 
 
 def test_a_mount_that_somebody_took_away_comes_back(
-    site: Site, shared_pool: str, shared_storage: SharedStorage
+    site: Site, shared_pool: str, shared_storage: SharedStorage, guest_id: str
 ) -> None:
+    options = basis(guest_id, disks=[{"size_bytes": 64 * MIB}], pool=shared_pool)
+    made = site.run("guest", **options)
+    assert "error" not in made, made
     site.shell(f"umount {DIRECTORY}")
     found = site.run("storage_pool_info", name=shared_pool)["pools"][0]
     assert (found["state"], found["capacity_bytes"]) == ("inaccessible", 0)
+    # Nothing is made in the directory beneath, and no guest is forgotten while its disks stay.
+    other = {**options, "id": str(uuid.uuid4()), "name": "test.other"}
+    for refused in (
+        site.run("guest", **other),
+        site.run("guest", id=guest_id, state="absent"),
+        site.run("image", id="tiny", url="http://192.0.2.9/tiny.qcow2", pool=shared_pool),
+    ):
+        assert refused["error"]["code"] == "conflict", refused
+        assert f"is not mounted at {DIRECTORY}: storage_pool with" in refused["msg"]
+    assert site.shell(f"ls -A {DIRECTORY}") == ""
     again = site.check_then_real_then_again("storage_pool", **pool(shared_storage))
     assert again["pool"]["state"] == "active"
     mounted = site.shell(f"grep {DIRECTORY} /proc/mounts")
     assert mounted.startswith(f"{shared_storage.host}:{shared_storage.source} ")
+    assert site.run("guest", id=guest_id, state="absent").get("changed")
+    assert site.shell(f"ls -A {DIRECTORY} | grep {guest_id} || true") == ""
 
 
 def test_servers_that_do_not_answer_are_named(site: Site, shared_storage: SharedStorage) -> None:

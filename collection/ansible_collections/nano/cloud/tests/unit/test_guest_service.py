@@ -289,6 +289,20 @@ def test_removing(host: LibvirtHost) -> None:
     assert not absent(host, id=None).differences.changed
 
 
+def test_a_guest_stays_while_its_disks_cannot_go(host: LibvirtHost) -> None:
+    present(host)
+    pool = host.find_pool("default")
+    assert pool is not None
+    pool.stop()
+    with pytest.raises(Conflict, match="storage pool default is not active: start it first"):
+        absent(host)
+    assert not read_guests(host, GUEST_ID)[0]["incomplete"]
+    # Of a pool that is gone for good nothing can be left behind.
+    pool.undefine()
+    assert absent(host).differences.changed
+    assert host.find_domain(GUEST_ID, None) is None
+
+
 def test_foreign_guests_are_listed_and_managed_when_changed(host: LibvirtHost) -> None:
     plain = FOREIGN.replace("type='kvm'", "type='test'", 1)
     foreign = host.define_domain(plain)
