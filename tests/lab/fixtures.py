@@ -3,10 +3,11 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
+from tests.lab.cell import Cell
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.requirements import check_user
@@ -36,3 +37,33 @@ def lab() -> Iterator[Lab]:
     yield test_lab
     if not keep:
         test_lab.down()
+
+
+_LOG_CHARACTERS = 6_000
+_LAST_WORDS = """
+for log in $(ls -t /var/log/libvirt/qemu/*.log | head -n 4); do
+    echo "--- $log"; tail -n 25 "$log"
+done
+echo "--- libvirtd"; journalctl --no-pager --output=short-precise -u libvirtd -n 30
+"""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a failed test go the last words of its cells: they are gone when the lab is."""
+    report = yield
+    found = getattr(item, "funcargs", {}).get("lab")
+    if report.failed and report.when != "teardown" and isinstance(found, Lab):
+        for cell in found.cells:
+            report.sections.append((f"last words of {cell.name}", _last_words(cell)))
+    return report
+
+
+def _last_words(cell: Cell) -> str:
+    try:
+        said = cell.run(["sh", "-c", _LAST_WORDS], check=False, timeout_seconds=20)
+    except LabError as error:
+        return str(error)
+    return (said.stdout + said.stderr)[-_LOG_CHARACTERS:]
