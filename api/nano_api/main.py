@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
+from starlette.concurrency import run_in_threadpool
 
 from nano_api import API_PREFIX, __version__
-from nano_api.access import authorize
 from nano_api.body_limit import BodyLimit
 from nano_api.cloud import Cloud
 from nano_api.compute_pools.service import ensure_default
@@ -20,15 +20,16 @@ from nano_api.consoles.streams import Doors
 from nano_api.database import Database
 from nano_api.description import install_description
 from nano_api.envelope import install_error_replies
+from nano_api.images.upload import sweep_leftovers
 from nano_api.lenient_bodies import JsonBodies
 from nano_api.logs.trail import Trail
 from nano_api.monitoring.metrics import registry_of
 from nano_api.monitoring.requests import RequestMetrics, RequestTrail
-from nano_api.monitoring.router import router as monitoring
 from nano_api.pages import cross_origin, install_pages
 from nano_api.schema_versions import upgrade
 from nano_api.secrets_box import SecretsBox
 from nano_api.settings import Settings
+from nano_api.templates.service import add_defaults
 
 
 def create_cloud(settings: Settings) -> Cloud:
@@ -38,6 +39,7 @@ def create_cloud(settings: Settings) -> Cloud:
     upgrade(database)
     with database.transaction() as session:
         ensure_default(session)
+        add_defaults(session)
     return Cloud(settings, database, SecretsBox.at(settings.data / "secret.key"))
 
 
@@ -51,6 +53,7 @@ def create_app(settings: Settings, *, background: bool = True) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(sweep_leftovers, cloud)
         async with AsyncExitStack() as stack:
             stack.callback(cloud.database.close)
             if background:
@@ -59,9 +62,12 @@ def create_app(settings: Settings, *, background: bool = True) -> FastAPI:
                 stack.enter_context(running(cloud))
             yield
 
+    from nano_api.routers import all_routes
+
     app = FastAPI(
         title="nano-cloud",
         version=__version__,
+        routes=list(all_routes()),
         openapi_url=f"{API_PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -81,11 +87,6 @@ def create_app(settings: Settings, *, background: bool = True) -> FastAPI:
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, **cross_origin(settings.cors_origins))
     app.add_middleware(RequestTrail, metrics=RequestMetrics(app.state.metrics))
-    from nano_api.routers import ROUTERS
-
-    for router in ROUTERS:
-        app.include_router(router, prefix=API_PREFIX, dependencies=[Depends(authorize)])
-    app.include_router(monitoring, dependencies=[Depends(authorize)])
     install_description(app)
     install_pages(app, API_PREFIX, settings.portal_dir)
     return app

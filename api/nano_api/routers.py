@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import functools
 
+from fastapi import APIRouter, Depends
+from starlette.routing import BaseRoute
+
+from nano_api import API_PREFIX
+from nano_api.access import authorize
 from nano_api.address_pools.router import router as address_pools
 from nano_api.batches.router import router as batches
 from nano_api.cells.maintenance_router import router as maintenance
@@ -21,6 +26,7 @@ from nano_api.instances.router import router as instances
 from nano_api.jobs.router import router as jobs
 from nano_api.logs.router import router as logs
 from nano_api.migrations.router import router as migrations
+from nano_api.monitoring.router import router as monitoring
 from nano_api.security_policies.router import router as security_policies
 from nano_api.sessions.router import router as sessions
 from nano_api.snapshots.router import router as snapshots
@@ -61,3 +67,16 @@ ROUTERS: tuple[APIRouter, ...] = (
     logs,
     jobs,
 )
+
+
+@functools.cache
+def all_routes() -> tuple[BaseRoute, ...]:
+    """The routes of every router behind its path's prefix, each with its authorisation.
+
+    Once per process: FastAPI works each of them out at the first request that asks for it.
+    """
+    whole = APIRouter(redirect_slashes=False, strict_content_type=False)
+    for router in ROUTERS:
+        whole.include_router(router, prefix=API_PREFIX, dependencies=[Depends(authorize)])
+    whole.include_router(monitoring, dependencies=[Depends(authorize)])
+    return tuple(whole.routes)

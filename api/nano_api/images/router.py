@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import Body, FastAPI, Query, Request, Response, Security
+from fastapi import Body, Query, Request, Response, Security
 from fastapi.responses import FileResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
@@ -32,18 +30,11 @@ from nano_api.images.schemas import (
 )
 from nano_api.images.store import ImageStore
 from nano_api.images.tables import Kind
-from nano_api.images.upload import receive_image, sweep_leftovers
+from nano_api.images.upload import receive_image
 from nano_api.jobs.submitting import name_job, requester_of
 from nano_api.sessions.dependency import CurrentSession, identify, is_ticket
 
-
-@asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    await run_in_threadpool(sweep_leftovers, app.state.cloud)
-    yield
-
-
-disk_images = NanoRouter(tags=["disk images"], lifespan=_lifespan)
+disk_images = NanoRouter(tags=["disk images"])
 media_images = NanoRouter(tags=["media images"])
 
 _ticket_header = HTTPBearer(

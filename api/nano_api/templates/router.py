@@ -3,34 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import Body, FastAPI
-from starlette.concurrency import run_in_threadpool
+from fastapi import Body
 
 from nano_api.clock import wire_time
-from nano_api.cloud import Cloud, CurrentCloud
+from nano_api.cloud import CurrentCloud
 from nano_api.envelope import Envelope, NanoRouter, reply
 from nano_api.sessions.dependency import CurrentSession
 from nano_api.templates import service
 from nano_api.templates.schemas import NewTemplate, TemplateBody, TemplateDetail, TemplateSummary
 from nano_api.templates.tables import SystemTemplate
 
-
-def _add_defaults(cloud: Cloud) -> None:
-    with cloud.database.transaction() as session:
-        service.add_defaults(session)
-
-
-@asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    await run_in_threadpool(_add_defaults, app.state.cloud)
-    yield
-
-
-router = NanoRouter(tags=["templates"], lifespan=_lifespan)
+router = NanoRouter(tags=["templates"])
 
 
 @router.get(
