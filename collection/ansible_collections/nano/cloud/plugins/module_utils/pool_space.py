@@ -39,7 +39,10 @@ def check_usable(host: LibvirtHost, pool: Pool) -> None:
     name = pool.name
     if not pool.is_active():
         raise Conflict(f"storage pool {name} is not active: start it first", pool=name)
-    spec = pool_xml.parse(pool.xml())
+    xml = pool.xml()
+    if not pool_xml.is_shared(xml):
+        return
+    spec = pool_xml.parse(xml)
     if not is_mounted(host, spec):
         raise Conflict(
             f"storage pool {name} is active but {spec.host}:{spec.source} is not mounted at "
