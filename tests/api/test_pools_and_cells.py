@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from nano_api.cells.inventory import read_inventory, store_cells
 from nano_api.cells.tables import Cell
 from nano_api.cloud import Cloud
 from nano_api.errors import InvalidInput
+from nano_api.jobs import service as jobs
+from nano_api.jobs.service import Requester, Subject
 from nano_api.jobs.tables import Job
 
 OK = {"error_code": 0, "message": "", "data": ""}
@@ -129,6 +133,40 @@ def test_a_cell_of_a_pool_is_switched_and_released(client: TestClient, cloud: Cl
     assert call(client, "POST", path)["message"] == "cell 'c1' already in pool 'default'"
     assert call(client, "DELETE", path) == OK
     assert call(client, "GET", "/compute_pool_cells/default")["data"] == []
+
+
+@pytest.mark.usefixtures("cells")
+def test_what_the_system_does_with_a_cell_is_waited_for(client: TestClient, cloud: Cloud) -> None:
+    with cloud.database.transaction() as session:
+        session.get_one(Cell, "c1").pool = "default"
+    path = "/compute_pool_cells/default/c1"
+    lease = begin_job(cloud, Requester("failover", ""))
+    with ThreadPoolExecutor(1) as other:
+        asked = other.submit(call, client, "DELETE", path)
+        time.sleep(0.5)
+        assert not asked.done()
+        end_job(cloud, lease)
+        assert asked.result(timeout=20) == OK
+    # One that somebody asked for is not.
+    theirs = begin_job(cloud, Requester("admin", "192.0.2.7"))
+    assert call(client, "POST", path)["message"].startswith(f"cell 'c1' is busy: job {theirs}")
+    end_job(cloud, theirs)
+    begin_job(cloud, Requester("failover", ""))
+    cloud.settings.job_wait_seconds = 0.3
+    assert call(client, "POST", path)["error_code"] == 409
+
+
+def begin_job(cloud: Cloud, requester: Requester) -> str:
+    """A job about the cell c1 that stays queued."""
+    about = Subject("cell", "c1", "c1")
+    with cloud.database.transaction() as session:
+        job = jobs.submit(session, "cell_lease", subject=about, cells=["c1"], requester=requester)
+        return job.id
+
+
+def end_job(cloud: Cloud, job_id: str) -> None:
+    with cloud.database.transaction() as session:
+        jobs.finish(session, jobs.get(session, job_id), "succeeded")
 
 
 def test_an_inventory_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:

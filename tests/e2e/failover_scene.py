@@ -18,7 +18,7 @@ from tests.lab.cell import Cell
 from tests.lab.identity import CHECKOUT, STORAGE_NAME
 from tests.lab.lab import Lab
 from tests.lab.shared_storage import VOLUME, SharedStorage
-from tests.nano_client import ApiError, NanoClient
+from tests.nano_client import NanoClient
 
 POOL, STORAGE = "guarded", "shared"
 
@@ -29,7 +29,7 @@ def make_pool(client: NanoClient, lab: Lab, storage: SharedStorage, cells: list[
     client.call("POST", f"/storage_pools/{STORAGE}", body)
     client.call("POST", f"/compute_pools/{POOL}", {"storage": STORAGE, "failover": True})
     for name in cells:
-        change_membership(client, "POST", POOL, name)
+        client.call("POST", f"/compute_pool_cells/{POOL}/{name}")
     client.wait_for_live_cells(set(cells), seconds=120)
     for name in cells:
         wait_for(f"the lease of {name}", partial(_has_lease, lab.cell(name)), 180)
@@ -47,24 +47,9 @@ def remove_pool(client: NanoClient, cells: list[str]) -> None:
     for guest in client.get(f"/guest_search/?pool={POOL}"):
         client.call("DELETE", f"/guests/{guest['id']}", {"force": True})
     for name in cells:
-        change_membership(client, "DELETE", POOL, name)
+        client.call("DELETE", f"/compute_pool_cells/{POOL}/{name}")
     client.call("DELETE", f"/compute_pools/{POOL}")
     client.call("DELETE", f"/storage_pools/{STORAGE}")
-
-
-def change_membership(client: NanoClient, method: str, pool: str, cell: str) -> None:
-    """Let a cell join (POST) or leave (DELETE) a pool, when the job about its lease has ended."""
-
-    def changed() -> bool:
-        try:
-            client.call(method, f"/compute_pool_cells/{pool}/{cell}")
-        except ApiError as error:
-            if error.code != 409:
-                raise
-            return False
-        return True
-
-    wait_for(f"{method} of {cell} and pool {pool}", changed, 180)
 
 
 def make_guests(

@@ -9,7 +9,6 @@ import pytest
 
 from tests.e2e.conftest import PASSWORD, POOL, USER, Service
 from tests.e2e.failover_scene import (
-    change_membership,
     fencing,
     lose_a_cell,
     make_guests,
@@ -28,13 +27,13 @@ CELLS = ["cell1", "cell2"]
 def guarded(service: Service, shared_storage: SharedStorage) -> Iterator[Service]:
     """Both cells leave the tests' pool for one with failover."""
     for name in CELLS:
-        change_membership(service.client, "DELETE", POOL, name)
+        service.client.call("DELETE", f"/compute_pool_cells/{POOL}/{name}")
     make_pool(service.client, service.lab, shared_storage, CELLS)
     yield service
     service.client.login(USER, PASSWORD)
     remove_pool(service.client, CELLS)
     for name in CELLS:
-        change_membership(service.client, "POST", POOL, name)
+        service.client.call("POST", f"/compute_pool_cells/{POOL}/{name}")
     service.client.wait_for_live_cells(set(CELLS))
 
 

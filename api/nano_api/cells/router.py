@@ -6,15 +6,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Body, Response
-from starlette.concurrency import run_in_threadpool
 
 from nano_api.cells import service
 from nano_api.cells.schemas import CellDetail, CellEnable, CellOut
 from nano_api.cloud import CurrentCloud
 from nano_api.envelope import Envelope, NanoRouter, reply
 from nano_api.jobs import waiting
-from nano_api.jobs.submitting import name_job, requester_of, submit_and_wait
-from nano_api.jobs.tables import Job
+from nano_api.jobs.submitting import name_job, requester_of, submit_and_wait, submit_in_turn
 from nano_api.sessions.dependency import CurrentSession
 
 router = NanoRouter(tags=["cells"])
@@ -74,12 +72,7 @@ async def release_cell(
 ) -> Any:
     """Remove a cell without guests from its pool, and the pool's shared storage from it."""
     requester = requester_of(session)
-
-    def in_transaction() -> Job | None:
-        with cloud.database.transaction() as rows:
-            return service.release(rows, pool, cell, requester)
-
-    job = await run_in_threadpool(in_transaction)
+    job = await submit_in_turn(cloud, lambda rows: service.release(rows, pool, cell, requester))
     if job is not None:
         name_job(response, job)
         await waiting.wait(cloud, job.id)

@@ -42,7 +42,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Requester:
-    """Who asked, and from where."""
+    """Who asked, and from where; ``address`` is "" of what the system does by itself."""
 
     user: str
     address: str
