@@ -109,9 +109,34 @@ def serial_log(lab: Lab, cell: str, name: str) -> str:
     return lab.cell(cell).run(["sh", "-c", look]).stdout
 
 
+def addresses(lab: Lab, guest: dict[str, Any]) -> list[str]:
+    """Which cells give a guest its address."""
+    look = f"grep -rl {guest['network']['mac']} /etc/nano-cloud/dhcp 2> /dev/null || true"
+    return [cell.name for cell in lab.cells if cell.run(["sh", "-c", look]).stdout.strip()]
+
+
+@pytest.fixture
+def leased(described: Path, tmp_path: Path) -> Iterator[Path]:
+    """The inventory; the first cell gives both guests their addresses."""
+    playbook = tmp_path / "lease.yml"
+    cards = [{"mac": guest["network"]["mac"]} for guest in GUESTS]
+
+    def lease(hosts: str, **options: Any) -> None:
+        tasks = [{"nano.cloud.address_lease": options}]
+        playbook.write_text(json.dumps([{"hosts": hosts, "gather_facts": False, "tasks": tasks}]))
+        ansible(playbook, described)
+
+    more = {"gateway": "192.0.2.1", "dns": ["192.0.2.53"]}
+    found = [{**card, "address": f"192.0.2.{7 + at}/24", **more} for at, card in enumerate(cards)]
+    lease("cell1", leases=found)
+    yield described
+    lease("cells", leases=cards, state="absent")
+
+
 @pytest.mark.usefixtures("clean_cells")
-def test_inventory_in_cloud_out(onboarded: Lab, described: Path) -> None:
+def test_inventory_in_cloud_out(onboarded: Lab, leased: Path) -> None:
     """Shared storage, a guest with a snapshot, a policy and cloud-init, moved while it runs."""
+    described = leased
     site, empty = PLAYBOOKS / "site.yml", PLAYBOOKS / "cell_maintenance.yml"
     ansible(site, described)
     assert homes(onboarded, "site.mover") == {"cell1": "running"}
@@ -126,6 +151,8 @@ def test_inventory_in_cloud_out(onboarded: Lab, described: Path) -> None:
     assert "1 of 2 guests stay on cell1: guest site.keeper has snapshots" in told
     assert homes(onboarded, "site.mover") == {"cell2": "running"}
     assert homes(onboarded, "site.keeper") == {"cell1": "shut off"}
+    assert addresses(onboarded, GUESTS[0]) == ["cell2"]
+    assert addresses(onboarded, GUESTS[1]) == ["cell1"]
     assert "guest-ready" not in serial_log(onboarded, "cell2", "site.mover"), "it ran on"
     disks = onboarded.cell("cell2").run(["virsh", "domblklist", "--details", "site.mover"]).stdout
     assert re.search(r"cdrom .*_ci\.iso", disks), disks
@@ -133,11 +160,13 @@ def test_inventory_in_cloud_out(onboarded: Lab, described: Path) -> None:
     nowhere = ansible(empty, described, "-e", "nano_cell=cell2", check=False)
     assert nowhere.returncode != 0
     assert "no other cell answers and may have guests" in " ".join(nowhere.stdout.split())
+    assert addresses(onboarded, GUESTS[0]) == ["cell2"]
     back = ("-e", "nano_maintenance=false", "-e")
     assert changes(ansible(empty, described, *back, "nano_cell=cell1"))["cell1"] == 1
 
     begun = ansible(empty, described, "-e", "nano_cell=cell2")
     assert homes(onboarded, "site.mover") == {"cell1": "running"}
+    assert addresses(onboarded, GUESTS[0]) == ["cell1"]
     assert changes(begun)["cell2"] >= 1
     assert changes(ansible(empty, described, "-e", "nano_cell=cell2"))["cell2"] == 0
     assert changes(ansible(empty, described, *back, "nano_cell=cell2"))["cell2"] == 1
