@@ -28,6 +28,13 @@ REMOVAL = """\
   tasks:
     - cell_firewall: {state: absent}
 """
+EXTENSION = """\
+- hosts: cell1
+  gather_facts: false
+  roles: [{role: cell, when: false}]
+  tasks:
+    - cell_firewall: {state: extended, sources: ["{{ address }}"]}
+"""
 #: Exit status 0: a connection; 1: nobody listens; 2: not let in.
 CONNECT = """\
 import socket, sys
@@ -64,6 +71,20 @@ def test_the_rules_name_who_may_come() -> None:
     assert "ip saddr { 203.0.113.0/24 } tcp dport 9100 accept" in found
     assert "udp dport 60000-60010 accept" in found
     assert not [line for line in rules() if "49152" in line]
+
+
+def test_a_new_cell_is_added_as_a_run_for_all_would() -> None:
+    module = library_module("cell_firewall")
+    allow = [{"port": "9100", "protocol": "tcp", "source": "203.0.113.0/24"}]
+    all_of = {"bridge": "br1", "allow": allow}
+    few = module.ruleset([22], {**all_of, "sources": ["192.0.2.12"]})
+    networks = ["192.0.2.13/32", "192.0.2.12/32", "2001:db8::1/128"]
+    more = module.ruleset([22], {**all_of, "sources": networks})
+    assert module.with_sources(few, networks) == more
+    assert module.with_sources(more, networks) == more
+    none = module.ruleset([22], {**all_of, "sources": []})
+    assert module.with_sources(none, networks) == more
+    assert module.with_sources("", networks) == ""
 
 
 @pytest.mark.parametrize(
@@ -150,6 +171,18 @@ def test_a_cell_lets_in_what_it_needs_and_ansible(lab: Lab, tmp_path: Path) -> N
         assert reach(other, cell.address, 22) == CONNECTED
         assert reach(cell, "127.0.0.1", 8081) == CONNECTED
 
+        # What a run for a new cell does on this one.
+        out = play(EXTENSION, "-e", "address=192.0.2.99")
+        assert "changed=1" in out
+        assert "192.0.2.99" in table(cell)
+        assert reach(other, cell.address, 49152) == CONNECTED
+        assert reach(other, cell.address, 8081) == KEPT_OUT
+        assert "changed=0" in play(EXTENSION, "-e", "address=192.0.2.99")
+        cell.run(["systemctl", "restart", "nano-cloud-firewall"])
+        assert "192.0.2.99" in table(cell)
+        assert "changed=1" in play(PART, *allow)
+        assert "192.0.2.99" not in table(cell), "it is no cell of the inventory"
+
         # Whoever empties the rules of the host: they come back with its service, or the next run.
         cell.run(["systemctl", "restart", "nftables"])
         assert reach(other, cell.address, 8081) == KEPT_OUT
@@ -171,5 +204,7 @@ def test_a_cell_lets_in_what_it_needs_and_ansible(lab: Lab, tmp_path: Path) -> N
     assert "failed=0" in gone
     assert table(cell) == ""
     assert "changed=0" in play(REMOVAL)
+    assert "changed=0" in play(EXTENSION, "-e", "address=192.0.2.99"), "there are no rules"
+    assert table(cell) == ""
     left = "ls /etc/nano-cloud/firewall* /etc/systemd/system/nano-cloud-firewall* || true"
     assert cell.run(["sh", "-c", left]).stdout == ""

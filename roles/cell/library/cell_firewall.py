@@ -21,9 +21,12 @@ description:
 version_added: "1.0.0"
 options:
   state:
-    description: Whether there are the rules; V(absent) removes the unit that loads them too.
+    description:
+      - Whether there are the rules; V(absent) removes the unit that loads them too.
+      - V(extended) lets live migrations in from O(sources) too where there are rules, and changes
+        nothing else.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, extended]
     default: present
   bridge:
     description: Bridge that guests ask for their address on.
@@ -126,6 +129,7 @@ TABLE = ("inet", "nano_cell")
 # libvirt's default, on which guests arrive, their disks too.
 MIGRATION_PORTS = "49152-49215"
 _REMOVAL = "table inet nano_cell\ndelete table inet nano_cell\n"
+_MIGRATION = f"tcp dport {MIGRATION_PORTS} accept"
 _HEAD = "# Written by Ansible (nano-cloud, role cell). Changes here are lost.\n"
 
 
@@ -182,7 +186,7 @@ def ruleset(ssh_ports: list[int], params: dict[str, Any]) -> str:
         "meta l4proto { icmp, ipv6-icmp } accept",
         "ip6 saddr fe80::/10 udp dport 546 accept",
         f"tcp dport {{ {', '.join(str(port) for port in sorted(ssh_ports))} }} accept",
-        *from_sources(sources, f"tcp dport {MIGRATION_PORTS} accept"),
+        *from_sources(sources, _MIGRATION),
         f'iifname "{bridge}" udp dport 67 accept',
     ]
     for each in params["allow"]:
@@ -195,6 +199,15 @@ def ruleset(ssh_ports: list[int], params: dict[str, Any]) -> str:
         f"{_HEAD}{_REMOVAL}table inet nano_cell {{\n  chain input {{\n"
         f"    type filter hook input priority filter; policy drop;\n{chain}  }}\n}}\n"
     )
+
+
+def with_sources(text: str, networks: list[str]) -> str:
+    """Return the file with live migrations let in from these networks too."""
+    rule = re.compile(rf"    ip6? saddr {{ ([^}}]*) }} {re.escape(_MIGRATION)}\n")
+    known = [each for found in rule.findall(text) for each in found.split(", ")]
+    rules = "".join(f"    {each}\n" for each in from_sources([*known, *networks], _MIGRATION))
+    place = re.compile(r'(?=    iifname "[^"]+" udp dport 67 accept\n)')
+    return place.sub(lambda _found: rules, rule.sub("", text), count=1)
 
 
 def ports_of_sshd(text: str) -> list[int]:
@@ -243,14 +256,19 @@ def ensure(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         return confirm(check_mode)
     if cell_firewalld.is_running():
         return ensure_in_firewalld(params, check_mode)
+    if params["state"] == "extended":
+        return extend_table(sources_of(params), check_mode)
     wanted = ruleset(ports_of_sshd(sshd_settings()), params) if params["state"] == "present" else ""
     return ensure_table(wanted, params["confirm_seconds"], check_mode)
 
 
 def ensure_in_firewalld(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    ports = [*(str(port) for port in ports_of_sshd(sshd_settings())), MIGRATION_PORTS]
     wanted = []
+    if params["state"] == "extended" and (ours := cell_firewalld.recorded()):
+        more = cell_firewalld.wanted_items(sources_of(params), ports, params["bridge"], [])
+        wanted = [*ours, *(item for item in more if item[1] == "rich-rule" and item not in ours)]
     if params["state"] == "present":
-        ports = [*(str(port) for port in ports_of_sshd(sshd_settings())), MIGRATION_PORTS]
         allow = [
             {**each, "networks": addresses_of(each["source"]) if each["source"] else []}
             for each in params["allow"]
@@ -277,6 +295,22 @@ def ensure_table(wanted: str, confirm_seconds: int, check_mode: bool) -> dict[st
         else:
             remove(there)
     return {**told, "changed": True, "pending": bool(wanted) and not check_mode, "diff": [diff]}
+
+
+def extend_table(networks: list[str], check_mode: bool) -> dict[str, Any]:
+    """Add to the rules that were kept. They close nothing more, so nobody needs to confirm them."""
+    before = text_of(RULES)
+    wanted = with_sources(before, networks)
+    told: dict[str, Any] = {"backend": "nftables", "changed": False, "pending": False, "diff": []}
+    if wanted == before:
+        return told
+    if not check_mode:
+        draft = RULES.with_suffix(".draft")
+        write(draft, wanted)
+        run("nft", "--file", str(draft))
+        os.replace(draft, RULES)
+    header = {"before_header": str(RULES), "after_header": str(RULES)}
+    return {**told, "changed": True, "diff": [{"before": before, "after": wanted, **header}]}
 
 
 def try_rules(wanted: str, before: str, seconds: int) -> None:
@@ -329,7 +363,11 @@ def remove(there: bool) -> None:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
+            "state": {
+                "type": "str",
+                "default": "present",
+                "choices": ["present", "absent", "extended"],
+            },
             "bridge": {"type": "str", "default": "br0"},
             "sources": {"type": "list", "elements": "str", "default": []},
             "allow": {
