@@ -17,8 +17,10 @@ from tests.lab.lab import Lab
 _MIB = 1 << 20
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MEMORY, DESCRIPTORS, THREADS = "API: memory, MiB", "API: file descriptors", "API: threads"
-#: Their pool keeps up to twenty connections, so they grow until then.
 DATABASE = "API: the database's descriptors"
+#: What grows until then, and no further: the database's pool keeps twenty connections, each with
+#: the file and its log, and one more descriptor is all of theirs.
+_BOUNDS = {DATABASE: 2 * 20 + 1}
 SSH, CHILDREN = "API: ssh processes", "API: other processes"
 
 
@@ -122,13 +124,16 @@ class Trend:
 
     @classmethod
     def of(cls, name: str, points: list[tuple[float, float]]) -> Trend:
-        """``points``: (seconds, figure). What it has grown by on the line is at most 5 % and 3."""
+        """``points``: (seconds, figure).
+
+        What it has grown by on the line is at most 5 % and 3, or ends within its bound.
+        """
         at = [point[0] for point in points]
         values = [point[1] for point in points]
         slope, begin = statistics.linear_regression(at, values)
         first, last = begin + slope * at[0], begin + slope * at[-1]
-        limit = 3 + 0.05 * statistics.mean(values)
-        return cls(name, first, last, min(values), max(values), slope * 3600, last - first <= limit)
+        limit = max(first + 3 + 0.05 * statistics.mean(values), _BOUNDS.get(name, 0))
+        return cls(name, first, last, min(values), max(values), slope * 3600, last <= limit)
 
     def __str__(self) -> str:
         return (

@@ -27,6 +27,12 @@ def test_a_line_through_the_figures(figures: list[float], flat: bool) -> None:
     assert ("GROWS" in str(trend)) is not flat
 
 
+def test_the_pool_of_the_database_may_fill() -> None:
+    filling = [(600.0 * number, 4.0 * number) for number in range(12)]
+    assert Trend.of(DATABASE, filling[:10]).flat
+    assert not Trend.of(DATABASE, filling).flat
+
+
 def test_what_a_process_holds_is_seen(tmp_path: Path) -> None:
     lab = Lab("none", checkout=tmp_path)
     before = resources(os.getpid(), tmp_path, lab)
