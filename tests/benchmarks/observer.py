@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -29,6 +30,7 @@ from nano_api.main import create_cloud
 from nano_api.observer.observer import Observer
 from nano_api.settings import Settings
 from tests.lab.cell import Cell
+from tests.lab.control_groups import groups_named, processes_in
 from tests.lab.lab import Lab
 
 from ansible_collections.nano.cloud.plugins.module_utils import statistics  # isort: skip
@@ -58,13 +60,10 @@ def _test_driver_config() -> str:
 
 def _pid_of_libvirtd(cell: Cell) -> int:
     cell.run(["virsh", "version"])  # it sleeps while nobody needs it
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            is_daemon = (folder / "comm").read_text().strip() == "libvirtd"
-            if is_daemon and cell.address in (folder / "root/etc/hosts").read_text():
-                return int(folder.name)
-        except OSError:
-            continue  # it has ended meanwhile
+    for pid in processes_in(groups_named(cell.machine_name)):
+        with suppress(OSError):  # it has ended meanwhile
+            if Path(f"/proc/{pid}/comm").read_text().strip() == "libvirtd":
+                return pid
     raise SystemExit(f"no libvirtd runs in {cell.name}: onboard the lab's cells first")
 
 
