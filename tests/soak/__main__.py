@@ -70,8 +70,7 @@ def tell(samples: list[tuple[float, dict[str, float]]], shifts: list[Shift]) -> 
         print(f"{shift.name:<34}{shift.rounds:9d} rounds, {shift.failures.total()} failed")
         for message, count in shift.failures.items():
             print(f"    {count} x {message}")
-    flat = all(trend.flat for trend in trends)
-    return flat and not any(shift.failures for shift in shifts)
+    return all(trend.flat for trend in trends) and not any(shift.failures for shift in shifts)
 
 
 def main() -> int:

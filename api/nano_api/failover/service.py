@@ -18,10 +18,9 @@ from nano_api.guests import allocation
 from nano_api.guests.scheduling import Candidate, Demand, pick_cell
 from nano_api.guests.tables import Guest
 from nano_api.jobs import service as jobs
-from nano_api.jobs.service import Lock, Requester, Subject
+from nano_api.jobs.service import Lock, Subject
 from nano_api.jobs.tables import Job, JobLock
 
-_REQUESTER = Requester("failover", "")
 #: Jobs about one guest, whose next run goes on from whatever they left. Others (creations,
 #: migrations, batches) keep their guests until the cell is back and they are settled.
 _MAY_BE_ENDED = frozenset(
@@ -81,7 +80,7 @@ def take_over(session: Session, _cloud: Cloud, lost_cell: str) -> Job | None:
         "cell_failover",
         subject=Subject("cell", lost.name, lost.name),
         cells=sorted({each["cell"] for each in placed}),
-        requester=_REQUESTER,
+        requester=jobs.SYSTEM,
         parameters={"storage": pool.storage, "guests": placed, "unplaced": unplaced},
         locks=[
             *(Lock("guest", each["id"]) for each in placed),
@@ -182,7 +181,7 @@ def settle_lease(session: Session, cloud: Cloud, name: str) -> Job | None:
         "cell_lease",
         subject=Subject("cell", name, name),
         cells=[name],
-        requester=_REQUESTER,
+        requester=jobs.SYSTEM,
         parameters={
             "storage": pool.storage if pool and pool.storage else "default",
             "lease": wanted,

@@ -42,10 +42,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class Requester:
-    """Who asked, and from where; ``address`` is "" of what the system does by itself."""
+    """Who asked, and from where."""
 
     user: str
     address: str
+
+
+#: Of jobs that nobody asked for.
+SYSTEM = Requester("failover", "")
 
 
 def submit(

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from nano_api.cloud import Cloud
 from nano_api.errors import Busy
 from nano_api.jobs import waiting
-from nano_api.jobs.service import Requester
+from nano_api.jobs.service import SYSTEM, Requester
 from nano_api.jobs.tables import Job
 from nano_api.sessions.dependency import SessionInfo
 
@@ -63,7 +63,8 @@ async def submit_in_turn(cloud: Cloud, submit: Callable[[Session], Submitted]) -
 
 def _is_our_own(cloud: Cloud, job_id: str) -> bool:
     with cloud.database.reading() as session:
-        return not session.get_one(Job, job_id).requested_from
+        job = session.get_one(Job, job_id)
+        return Requester(job.requested_by, job.requested_from) == SYSTEM
 
 
 async def submit_and_wait(

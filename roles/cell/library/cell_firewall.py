@@ -276,41 +276,46 @@ def ensure_in_firewalld(params: dict[str, Any], check_mode: bool) -> dict[str, A
         ]
         wanted = cell_firewalld.wanted_items(sources_of(params), ports, params["bridge"], allow)
     diff = cell_firewalld.ensure(wanted, check_mode)
-    changed = bool(diff)
-    return {"backend": "firewalld", "changed": changed, "pending": False, "diff": [diff][:changed]}
+    shown = [diff] if diff else []
+    return {"backend": "firewalld", "changed": bool(diff), "pending": False, "diff": shown}
+
+
+def unchanged() -> dict[str, Any]:
+    return {"backend": "nftables", "changed": False, "pending": False, "diff": []}
+
+
+def changed(before: str, after: str, pending: bool = False) -> dict[str, Any]:
+    told = {"before": before, "after": after}
+    diff = {**told, **{f"{side}_header": str(RULES) for side in told}}
+    return {**unchanged(), "changed": True, "pending": pending, "diff": [diff]}
 
 
 def ensure_table(wanted: str, confirm_seconds: int, check_mode: bool) -> dict[str, Any]:
     """Have these rules in force, for a while; no text: have no table."""
     before = text_of(RULES)
     there = succeeds("nft", "list", "table", *TABLE)
-    told: dict[str, Any] = {"backend": "nftables", "changed": False, "pending": False, "diff": []}
     if before == wanted and there == bool(wanted):
-        return told
-    header = {"before_header": str(RULES), "after_header": str(RULES)}
-    diff = {"before": before if there else "", "after": wanted, **header}
+        return unchanged()
     if not check_mode:
         if wanted:
             try_rules(wanted, before if there else "", confirm_seconds)
         else:
             remove(there)
-    return {**told, "changed": True, "pending": bool(wanted) and not check_mode, "diff": [diff]}
+    return changed(before if there else "", wanted, pending=bool(wanted) and not check_mode)
 
 
 def extend_table(networks: list[str], check_mode: bool) -> dict[str, Any]:
     """Add to the rules that were kept. They close nothing more, so nobody needs to confirm them."""
     before = text_of(RULES)
     wanted = with_sources(before, networks)
-    told: dict[str, Any] = {"backend": "nftables", "changed": False, "pending": False, "diff": []}
     if wanted == before:
-        return told
+        return unchanged()
     if not check_mode:
         draft = RULES.with_suffix(".draft")
         write(draft, wanted)
         run("nft", "--file", str(draft))
         os.replace(draft, RULES)
-    header = {"before_header": str(RULES), "after_header": str(RULES)}
-    return {**told, "changed": True, "diff": [{"before": before, "after": wanted, **header}]}
+    return changed(before, wanted)
 
 
 def try_rules(wanted: str, before: str, seconds: int) -> None:
@@ -336,8 +341,7 @@ def confirm(check_mode: bool) -> dict[str, Any]:
     """Keep what was tried; raises Conflict when it was undone meanwhile."""
     if not check_mode:
         stop_undoing()
-        tried = text_of(TRIED)
-        if not tried:
+        if not (tried := text_of(TRIED)):
             raise Conflict(
                 "the new rules of the firewall were undone: Ansible did not come back over a new "
                 "connection in time. Is the port that it uses among those of the host's ssh server?"
@@ -345,7 +349,7 @@ def confirm(check_mode: bool) -> dict[str, Any]:
         write(RULES, tried)
         TRIED.unlink()
         UNDO.unlink(missing_ok=True)
-    return {"backend": "nftables", "changed": False, "pending": False, "diff": []}
+    return unchanged()
 
 
 def remove(there: bool) -> None:
